@@ -1,0 +1,155 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Country, Digest, Kind, KindCounts, ModelName, Purpose, Region, RuleId, Scope, TenantId,
+    Timestamp,
+};
+
+/// What a caller wants to do with a model; a Cedar action of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Classify texts.
+    Classify,
+    /// Classify texts and say which tokens mattered.
+    Explain,
+}
+
+impl Action {
+    /// The action's name on the wire and in Cedar.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Explain => "explain",
+        }
+    }
+}
+
+/// What policy may know of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantFacts {
+    /// The tenant.
+    pub id: TenantId,
+    /// Regions where the tenant's data may be processed. Empty: nowhere.
+    pub residency: BTreeSet<Region>,
+    /// Purposes that the tenant has registered.
+    pub purposes: BTreeSet<Purpose>,
+    /// Free labels, such as `sector` → `health`, `jurisdiction` → `EU`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What policy may know of a model version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// The model's name.
+    pub name: ModelName,
+    /// The version, `1` or `2026-11-24`.
+    pub version: String,
+    /// The bundle's digest.
+    pub digest: Digest,
+    /// Whether the model generates content, as opposed to classifying it.
+    pub generative: bool,
+    /// Risk class under Regulation (EU) 2024/1689: `minimal`, `limited`, `high`.
+    pub risk_class: String,
+}
+
+/// Everything that a decision depends on, features and never payloads, so that a recorded
+/// decision can be replayed through another policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionInput {
+    /// When the call came.
+    pub at: Timestamp,
+    /// Who calls.
+    pub tenant: TenantFacts,
+    /// What the credential may be used for.
+    pub scopes: BTreeSet<Scope>,
+    /// What is asked.
+    pub action: Action,
+    /// Of which model version.
+    pub model: ModelFacts,
+    /// Why, as the caller stated it.
+    pub purpose: Option<Purpose>,
+    /// Where the data subject is, as the caller stated it.
+    pub subject_country: Option<Country>,
+    /// Consents that the caller states for the subject, such as `general`, `transfer`.
+    pub consents: BTreeSet<String>,
+    /// Kinds of personal data found in the texts, and how many values of each.
+    pub found: KindCounts,
+    /// Number of texts.
+    pub items: u64,
+    /// Unicode code points in all texts.
+    pub characters: u64,
+    /// Regions where the model is served, sorted; the decision is asked once for each.
+    pub candidates: Vec<Region>,
+}
+
+/// How much of a call the ledger keeps. Ordered: the larger wins when obligations join.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Features and digests only.
+    #[default]
+    Metadata,
+    /// The payload too, sealed under a key of its tenant and subject.
+    Sealed,
+}
+
+/// What must be done for the call to be allowed. Obligations of several rules join: redactions
+/// and notices unite, the log level and the retention floor take the maximum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obligations {
+    /// Kinds that must be redacted before the text leaves the gateway.
+    pub redact: BTreeSet<Kind>,
+    /// How much the ledger keeps.
+    pub log: LogLevel,
+    /// Days that the record must be kept at least.
+    pub retain_days: Option<u32>,
+    /// Notices that the answer must carry, by name.
+    pub notices: BTreeSet<String>,
+    /// Whether a person must review the result before it is acted upon.
+    pub human_review: bool,
+}
+
+/// A rule that took part in a decision, with what the tenant may be told of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RuleRef {
+    /// The rule's `@id`.
+    pub id: RuleId,
+    /// The rule's `@reason`, written for the tenant.
+    pub reason: String,
+}
+
+/// Why one region was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionRefusal {
+    /// The region.
+    pub region: Region,
+    /// The rules that forbid it; empty if no rule permits it.
+    pub rules: Vec<RuleRef>,
+    /// Whether a rule could not be evaluated, which denies.
+    pub failed: bool,
+}
+
+/// The answer of policy to a [`DecisionInput`]. The call is allowed if a region is permitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The digest of the bundle that decided.
+    pub policy: Digest,
+    /// Regions that are permitted, in the order of the candidates.
+    pub permitted: Vec<Region>,
+    /// Regions that are not, and why.
+    pub refused: Vec<RegionRefusal>,
+    /// The rules that permitted.
+    pub rules: Vec<RuleRef>,
+    /// What must be done, joined over the permitted regions.
+    pub obligations: Obligations,
+}
+
+impl Decision {
+    /// Whether any region is permitted.
+    pub fn is_allowed(&self) -> bool {
+        !self.permitted.is_empty()
+    }
+}

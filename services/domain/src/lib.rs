@@ -1,0 +1,40 @@
+//! The words that every part of Reeve shares: who calls ([`Caller`]), what is asked of policy
+//! ([`DecisionInput`]) and what it answers ([`Decision`]), what the ledger keeps ([`Record`]),
+//! what a call used and costs ([`Usage`], [`Money`]), and the stable error codes ([`Code`]).
+//!
+//! No IO and no async. Time and randomness are parameters: [`Clock`] and [`Entropy`].
+
+mod clock;
+mod code;
+mod decision;
+mod digest;
+mod directory;
+mod entropy;
+mod id;
+mod kind;
+mod money;
+mod record;
+mod usage;
+
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampOutOfRange};
+pub use code::{Code, UnknownCode};
+pub use decision::{
+    Action, Decision, DecisionInput, LogLevel, ModelFacts, Obligations, RegionRefusal, RuleRef,
+    TenantFacts,
+};
+pub use digest::{Digest, InvalidDigest};
+pub use directory::{
+    ApiKey, BundleDocument, Directory, JwtIssuer, ModelVersion, Pod, Tenant, TenantStatus,
+};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use id::{
+    Country, DecisionId, InvalidId, KeyId, ModelName, Origin, PlanName, PodId, Purpose, Region,
+    RuleId, Scope, SubjectHash, TenantId, UserId,
+};
+pub use kind::{Kind, KindCounts};
+pub use money::{Currency, Money, MoneyOverflow};
+pub use record::{
+    Actor, Caller, ControlEvent, Credential, Intent, Outcome, OutcomeStatus, Record, Refusal,
+    RefusalAggregate, Timings,
+};
+pub use usage::Usage;

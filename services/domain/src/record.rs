@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Code, Decision, DecisionId, DecisionInput, Digest, KeyId, KindCounts, Money, PodId, Region,
+    SubjectHash, TenantId, Timestamp, Usage, UserId,
+};
+
+/// One leaf of a log, as JSON. It holds no payload and no personal data: ids, digests, kinds and
+/// counts, the decision and every input of it, usage, price and timings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Record {
+    /// A call was decided and is about to leave for a pod.
+    Intent(Box<Intent>),
+    /// What became of an intent.
+    Outcome(Box<Outcome>),
+    /// A call by a known caller was refused before it left.
+    Refusal(Box<Refusal>),
+    /// Calls by unknown callers that were refused, counted.
+    RefusalAggregate(RefusalAggregate),
+    /// Something that a person or a program did to the platform.
+    Control(Box<ControlEvent>),
+}
+
+impl Record {
+    /// The record's `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Intent(_) => "intent",
+            Self::Outcome(_) => "outcome",
+            Self::Refusal(_) => "refusal",
+            Self::RefusalAggregate(_) => "refusal-aggregate",
+            Self::Control(_) => "control",
+        }
+    }
+}
+
+/// What a caller proved itself with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credential {
+    /// An API key.
+    ApiKey(KeyId),
+    /// A token: the issuer, and the subject under a keyed hash.
+    Jwt {
+        /// The `iss` claim.
+        issuer: String,
+        /// The `sub` claim under the installation's keyed hash.
+        subject: SubjectHash,
+    },
+}
+
+/// Who makes a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The credential.
+    pub credential: Credential,
+}
+
+/// Written before anything leaves the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The call.
+    pub decision_id: DecisionId,
+    /// When it came.
+    pub at: Timestamp,
+    /// Who calls.
+    pub caller: Caller,
+    /// Whom the text is about, under a keyed hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectHash>,
+    /// Everything that the decision depended on.
+    pub input: DecisionInput,
+    /// The decision.
+    pub decision: Decision,
+    /// What was redacted.
+    pub redactions: KindCounts,
+    /// HMAC-SHA-256 of the redacted texts under a key of the gateway: proves sameness, tells
+    /// nothing.
+    pub payload: Digest,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeStatus {
+    /// A pod answered, and the answer is about to be returned.
+    Completed,
+    /// No usable answer came; the code says why.
+    Failed,
+    /// The gateway stopped between intent and outcome; found at its restart.
+    Unknown,
+}
+
+/// How long each part of a call took, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// From the request's head to the decision's end.
+    pub decide_us: u64,
+    /// Until the intent was durable.
+    pub record_us: u64,
+    /// Until the pod had answered.
+    pub forward_us: u64,
+}
+
+/// Written before the answer leaves the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The call.
+    pub decision_id: DecisionId,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whose call it was.
+    pub tenant: TenantId,
+    /// How it ended.
+    pub status: OutcomeStatus,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The region that processed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// The pod that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodId>,
+    /// What it consumed. Zero unless completed.
+    pub usage: Usage,
+    /// What it costs. Zero unless completed.
+    pub cost: Money,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// A call by a known caller that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The call.
+    pub decision_id: DecisionId,
+    /// When it came.
+    pub at: Timestamp,
+    /// Who called.
+    pub caller: Caller,
+    /// Why it was refused.
+    pub code: Code,
+    /// The route, `/v1/classify`.
+    pub route: String,
+    /// What the decision depended on, if the call came that far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Box<DecisionInput>>,
+    /// The decision, if the call came that far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Box<Decision>>,
+}
+
+/// Refusals of callers that did not prove who they are, counted over a short time, so that a
+/// flood cannot fill the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalAggregate {
+    /// The first of them.
+    pub from: Timestamp,
+    /// The last of them.
+    pub until: Timestamp,
+    /// How many for each code.
+    pub counts: BTreeMap<Code, u64>,
+}
+
+/// Who changed something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// A person signed in to the console.
+    User(UserId),
+    /// A command run on the machine by its operator.
+    Operator,
+    /// The platform itself.
+    System,
+    /// Somebody who did not prove who they are.
+    Anonymous,
+}
+
+/// Something that was done to the platform, or read by an auditor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlEvent {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: Actor,
+    /// What: `tenant.create`, `key.revoke`, `session.create`, `audit.read`.
+    pub action: String,
+    /// To what: an id.
+    pub target: String,
+    /// The tenant that it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
+    /// Whether it was refused, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// Parameters, none of them secret or personal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
+}

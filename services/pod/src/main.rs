@@ -1,0 +1,2 @@
+//! reeve-pod
+fn main() {}

@@ -1,0 +1,2 @@
+//! reeve-train
+fn main() {}
