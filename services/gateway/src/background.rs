@@ -1,0 +1,166 @@
+//! What runs beside the calls: following the store, probing pods, recording anonymous refusals.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{rt, web};
+use reeve_domain::{Directory, Record};
+use reeve_store::StoreError;
+
+use crate::{
+    gate::{Gate, Shared},
+    pods::PodHealth,
+    snapshot::{self, Snapshot},
+};
+
+/// How often the store's revision is looked at: revocation and activation reach every gateway
+/// within one second.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) fn start(gate: &Gate, shared: &Arc<Shared>) {
+    rt::spawn(follow(Arc::clone(shared)));
+    rt::spawn(probe(gate.clone()));
+    rt::spawn(flush(Arc::clone(shared)));
+}
+
+/// Reads the store once; serves from the disk's snapshot when the store is away and nothing is
+/// served yet.
+pub(crate) async fn first_snapshot(shared: &Arc<Shared>) {
+    let mut silent = false;
+    catch_up(shared, &mut silent).await;
+    if shared.snapshot.load().is_none() {
+        match snapshot::recall(&shared.snapshot_file) {
+            Ok(directory) => {
+                tracing::warn!(
+                    revision = directory.revision,
+                    "the store is away: serving from the snapshot on disk"
+                );
+                install(shared, &directory);
+            }
+            Err(refused) => tracing::warn!(error = %refused, "no snapshot to serve from yet"),
+        }
+    }
+}
+
+async fn follow(shared: Arc<Shared>) {
+    let mut away = false;
+    loop {
+        rt::time::sleep(FOLLOW_EVERY).await;
+        catch_up(&shared, &mut away).await;
+    }
+}
+
+async fn catch_up(shared: &Arc<Shared>, away: &mut bool) {
+    let serving = shared.snapshot.load().as_ref().map(|snapshot| snapshot.revision);
+    let store = shared.store.clone();
+    let read = web::block(move || newer(&store, serving)).await;
+    match read {
+        Ok(Ok(newer)) => {
+            if std::mem::take(away) {
+                tracing::info!("the store is back");
+            }
+            if let Some(directory) = newer {
+                if install(shared, &directory) {
+                    keep(shared, directory).await;
+                }
+            }
+        }
+        Ok(Err(refused)) => {
+            if !std::mem::replace(away, true) {
+                tracing::warn!(error = %refused, "the store cannot be read; serving on");
+            }
+        }
+        Err(_) => tracing::error!("reading the store was cut off"),
+    }
+}
+
+fn newer(
+    store: &reeve_store::Store,
+    serving: Option<i64>,
+) -> Result<Option<Directory>, StoreError> {
+    let revision = store.read(reeve_store::revision::current)?;
+    if serving == Some(revision) {
+        return Ok(None);
+    }
+    store.read(reeve_store::directory::load).map(Some)
+}
+
+/// Puts a directory in force, if it can be enforced; else the one before stays.
+fn install(shared: &Shared, directory: &Directory) -> bool {
+    match Snapshot::build(directory, &shared.pods) {
+        Ok(snapshot) => {
+            let plans = snapshot.tenants.values().filter_map(|tenant| {
+                let plan = snapshot.engine.plan(&tenant.plan)?;
+                Some((tenant.facts.id.clone(), crate::startup::limits_of(plan)))
+            });
+            shared.limits.configure(plans);
+            reeve_telemetry::metrics::snapshot_revision(snapshot.revision);
+            tracing::info!(
+                revision = snapshot.revision,
+                policy = %snapshot.engine.digest(),
+                "a new snapshot is in force"
+            );
+            shared.snapshot.store(Some(Arc::new(snapshot)));
+            true
+        }
+        Err(refused) => {
+            tracing::error!(revision = directory.revision, error = %refused, "snapshot refused");
+            false
+        }
+    }
+}
+
+async fn keep(shared: &Arc<Shared>, directory: Directory) {
+    let file = shared.snapshot_file.clone();
+    match web::block(move || snapshot::keep(&directory, &file)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => tracing::warn!(error = %fault, "the snapshot cannot be kept on disk"),
+        Err(_) => tracing::warn!("keeping the snapshot was cut off"),
+    }
+}
+
+async fn probe(gate: Gate) {
+    loop {
+        let snapshot = gate.snapshot.load_full();
+        let pods = snapshot.map(|snapshot| snapshot.pods.clone()).unwrap_or_default();
+        let probes = pods.into_iter().map(|pod| {
+            let request = gate
+                .client
+                .get(format!("{}/v2/health/ready", pod.pod.url))
+                .timeout(PROBE_TIMEOUT)
+                .send();
+            async move {
+                let ready = request.await.is_ok_and(|answer| answer.status().is_success());
+                let health = if ready { PodHealth::Healthy } else { PodHealth::Unhealthy };
+                reeve_telemetry::metrics::pod_health(&pod.pod.id, &pod.pod.region, ready);
+                if pod.note(health) {
+                    tracing::info!(pod = %pod.pod.id, region = %pod.pod.region, ?health, "pod");
+                }
+            }
+        });
+        futures_util::future::join_all(probes).await;
+        rt::time::sleep(PROBE_EVERY).await;
+    }
+}
+
+async fn flush(shared: Arc<Shared>) {
+    loop {
+        rt::time::sleep(FLUSH_EVERY).await;
+        record_anonymous(&shared).await;
+    }
+}
+
+/// Records what has been counted; keeps it for the next time if the log is not available.
+pub(crate) async fn record_anonymous(shared: &Shared) {
+    let Some(aggregate) = shared.anonymous.take() else { return };
+    let record = Record::RefusalAggregate(aggregate.clone());
+    let written = match serde_json::to_vec(&record) {
+        Ok(bytes) => shared.ledger.append(bytes).await.is_ok(),
+        Err(_) => false,
+    };
+    if !written {
+        shared.anonymous.put_back(aggregate);
+    }
+}

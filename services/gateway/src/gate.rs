@@ -1,0 +1,64 @@
+use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use reeve_domain::{Clock, Code, Entropy};
+use reeve_identity::Pepper;
+use reeve_ledger::Ledger;
+use reeve_limits::Limits;
+use reeve_protocol::warrant::WarrantSigner;
+use reeve_store::Store;
+
+use crate::{anonymous::AnonymousRefusals, pods::PodBoard, snapshot::Snapshot};
+
+/// What all workers of a gateway share.
+pub struct Shared {
+    /// The newest snapshot; none until the first could be read from the store or the disk.
+    pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    pub(crate) ledger: Ledger,
+    pub(crate) ledger_dir: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) pods: PodBoard,
+    pub(crate) anonymous: AnonymousRefusals,
+    /// Read by the routes that show a tenant its past, never by a classified call.
+    pub(crate) store: Store,
+    pub(crate) pepper: Pepper,
+    pub(crate) signer: WarrantSigner,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) snapshot_file: PathBuf,
+    pub(crate) body_limit: usize,
+    pub(crate) deadline: Duration,
+    pub(crate) pod_timeout: Duration,
+}
+
+impl Shared {
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Code> {
+        self.snapshot.load_full().ok_or(Code::NotReady)
+    }
+}
+
+/// One worker's view: what all share, and its own connections to the pods.
+#[derive(Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    pub(crate) client: awc::Client,
+}
+
+impl Gate {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let client = awc::Client::builder()
+            .timeout(shared.pod_timeout)
+            .disable_redirects()
+            .no_default_headers()
+            .finish();
+        Self { shared, client }
+    }
+}
+
+impl Deref for Gate {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}

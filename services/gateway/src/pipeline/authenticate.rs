@@ -1,0 +1,108 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use actix_web::dev::Payload;
+use reeve_domain::{Caller, Code, Credential, Scope, Tenant, TenantStatus};
+
+use super::{
+    call::{Call, CallHead},
+    refuse::Refused,
+};
+use crate::{Gate, snapshot::Snapshot};
+
+/// A call whose caller has proven who it is, together with the snapshot that the whole call is
+/// decided by: a newer one that arrives meanwhile does not touch it.
+pub struct Authenticated {
+    pub(super) head: CallHead,
+    pub(super) caller: Caller,
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) scopes: BTreeSet<Scope>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) body: Payload,
+}
+
+impl Authenticated {
+    pub(crate) fn refused(&self, code: Code) -> Box<Refused> {
+        Refused::new(&self.head, Some(&self.caller), code)
+    }
+
+    /// The tenant that calls.
+    pub(crate) fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Refuses a caller whose credential may not be used for this.
+    pub(crate) fn needs(self, scope: &str) -> Result<Self, Box<Refused>> {
+        if self.scopes.contains(scope) {
+            Ok(self)
+        } else {
+            let refused = self.refused(Code::MissingScope);
+            Err(refused.detail(format!("the scope `{scope}` is required")))
+        }
+    }
+}
+
+/// Finds out who calls: an API key or a token in `Authorization: Bearer`. Which part of a
+/// credential was wrong is never told.
+pub fn authenticate(gate: &Gate, call: Call) -> Result<Authenticated, Box<Refused>> {
+    let Call { head, authorization, body } = call;
+    let refused = |code| Refused::new(&head, None, code);
+    let snapshot = gate.snapshot().map_err(refused)?;
+    let presented = authorization.ok_or_else(|| refused(Code::MissingCredential))?;
+    let (scheme, secret) = presented.split_once(' ').unwrap_or(("", ""));
+    let secret = secret.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || secret.is_empty() {
+        return Err(refused(Code::InvalidCredential)
+            .detail("`Authorization` must be `Bearer` and an API key or token"));
+    }
+    let (caller, scopes) = if secret.starts_with("rv_") {
+        by_key(gate, &snapshot, secret, &head)
+    } else {
+        by_token(gate, &snapshot, secret, &head)
+    }
+    .ok_or_else(|| refused(Code::InvalidCredential))?;
+    let tenant = snapshot
+        .tenants
+        .get(&caller.tenant)
+        .cloned()
+        .ok_or_else(|| refused(Code::InvalidCredential))?;
+    let authenticated =
+        Authenticated { head, caller, tenant, scopes, snapshot, body: body.into_inner() };
+    if authenticated.tenant.status == TenantStatus::Suspended {
+        return Err(authenticated.refused(Code::TenantSuspended));
+    }
+    if let Some(unreadable) = authenticated.head.unreadable.clone() {
+        return Err(authenticated.refused(Code::InvalidHeader).detail(unreadable));
+    }
+    Ok(authenticated)
+}
+
+fn by_key(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    secret: &str,
+    head: &CallHead,
+) -> Option<(Caller, BTreeSet<Scope>)> {
+    let prefix = reeve_identity::key_prefix(secret)?;
+    let key = snapshot
+        .keys(prefix)
+        .iter()
+        .find(|key| reeve_identity::verify_key(key, secret, &gate.pepper, head.at))?;
+    let credential = Credential::ApiKey(key.id.clone());
+    Some((Caller { tenant: key.tenant.clone(), credential }, key.scopes.clone()))
+}
+
+fn by_token(
+    gate: &Gate,
+    snapshot: &Snapshot,
+    token: &str,
+    head: &CallHead,
+) -> Option<(Caller, BTreeSet<Scope>)> {
+    let caller = snapshot.tokens.verify(token, head.at).ok()?;
+    let subject = gate.pepper.subject(&caller.subject);
+    let credential = Credential::Jwt { issuer: caller.issuer, subject };
+    Some((Caller { tenant: caller.tenant, credential }, caller.scopes))
+}

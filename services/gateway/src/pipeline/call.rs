@@ -1,0 +1,130 @@
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+
+use actix_web::{
+    HttpRequest,
+    dev::Payload,
+    http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+};
+use reeve_domain::{Action, Caller, Country, DecisionId, Purpose, SubjectHash, Timestamp};
+
+use crate::Gate;
+
+/// A call as it came: the head that every later stage carries along, and the body not yet read.
+pub struct Call {
+    pub(super) head: CallHead,
+    pub(super) authorization: Option<String>,
+    pub(super) body: RefCell<Payload>,
+}
+
+/// What a call's request line and headers say.
+#[derive(Clone, Debug)]
+pub struct CallHead {
+    /// The call's id, made when it came.
+    pub id: DecisionId,
+    /// When it came.
+    pub at: Timestamp,
+    /// The same on the monotonic clock, for measuring.
+    pub started: Duration,
+    /// The route's pattern, never the raw path, which a caller could fill with anything.
+    pub route: &'static str,
+    pub(super) content_type: Option<String>,
+    pub(super) content_length: Option<u64>,
+    pub(super) purpose: Option<Purpose>,
+    pub(super) subject: Option<SubjectHash>,
+    pub(super) subject_country: Option<Country>,
+    pub(super) consents: BTreeSet<String>,
+    /// The first header that could not be read, and why.
+    pub(super) unreadable: Option<String>,
+    /// W3C trace context, passed on to the pod.
+    pub(super) traceparent: Option<String>,
+}
+
+/// A call whose caller is known, for refusals.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) caller: Caller,
+    pub(crate) action: Option<Action>,
+}
+
+impl Call {
+    /// Reads the head of a request. Headers that cannot be read are noted and refused once the
+    /// caller is known.
+    pub fn new(gate: &Gate, request: &HttpRequest, body: Payload, route: &'static str) -> Self {
+        let at = gate.clock.now();
+        let headers = request.headers();
+        let mut head = CallHead {
+            id: gate.entropy.decision_id(at),
+            at,
+            started: gate.clock.monotonic(),
+            route,
+            content_type: text(headers, CONTENT_TYPE.as_str()).map(str::to_ascii_lowercase),
+            content_length: text(headers, "content-length").and_then(|text| text.parse().ok()),
+            purpose: None,
+            subject: None,
+            subject_country: None,
+            consents: BTreeSet::new(),
+            unreadable: None,
+            traceparent: text(headers, "traceparent").map(str::to_owned),
+        };
+        head.read_governance(gate, headers);
+        Self {
+            head,
+            authorization: text(headers, AUTHORIZATION.as_str()).map(str::to_owned),
+            body: RefCell::new(body),
+        }
+    }
+}
+
+impl CallHead {
+    fn read_governance(&mut self, gate: &Gate, headers: &HeaderMap) {
+        if let Some(purpose) = self.parse(headers, "Reeve-Purpose", |text| Purpose::new(text)) {
+            self.purpose = Some(purpose);
+        }
+        if let Some(country) =
+            self.parse(headers, "Reeve-Subject-Country", |text| Country::new(text))
+        {
+            self.subject_country = Some(country);
+        }
+        if let Some(subject) = text(headers, "Reeve-Subject") {
+            self.subject = Some(gate.pepper.subject(subject));
+        }
+        if let Some(consents) = text(headers, "Reeve-Consents") {
+            let known = |name: &&str| {
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+            };
+            let all: Vec<_> = consents.split(',').map(str::trim).collect();
+            if all.iter().all(|name| known(&name)) && all.len() <= 16 {
+                self.consents = all.into_iter().map(str::to_owned).collect();
+            } else {
+                self.unreadable = Some(
+                    "`Reeve-Consents` must be names of lowercase letters and `-`, joined by commas"
+                        .to_owned(),
+                );
+            }
+        }
+        for name in ["Authorization", "Reeve-Subject", "Reeve-Purpose", "Reeve-Consents"] {
+            if headers.get(name).is_some_and(|value| value.to_str().is_err()) {
+                self.unreadable = Some(format!("`{name}` must be visible ASCII"));
+            }
+        }
+    }
+
+    fn parse<T, E: std::fmt::Display>(
+        &mut self,
+        headers: &HeaderMap,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(text(headers, name)?) {
+            Ok(value) => Some(value),
+            Err(refused) => {
+                self.unreadable = Some(format!("`{name}`: {refused}"));
+                None
+            }
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

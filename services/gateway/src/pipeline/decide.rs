@@ -1,0 +1,45 @@
+use reeve_domain::{Code, Decision, DecisionInput};
+
+use super::{inspect::Seen, refuse::Refused};
+use crate::Gate;
+
+/// A call that policy permits, with what it obliges to.
+pub struct Permit {
+    pub(super) seen: Seen,
+    pub(super) input: DecisionInput,
+    pub(super) decision: Decision,
+}
+
+/// Asks policy, once for each region where the model is served.
+pub fn decide(_gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
+    let call = &seen.admitted.call;
+    let head = &call.from.head;
+    let snapshot = &call.from.snapshot;
+    let input = DecisionInput {
+        at: head.at,
+        tenant: call.from.tenant.facts.clone(),
+        scopes: call.from.scopes.clone(),
+        action: call.action,
+        model: call.model.facts.clone(),
+        purpose: head.purpose.clone(),
+        subject_country: head.subject_country.clone(),
+        consents: head.consents.clone(),
+        found: seen.found.clone(),
+        items: u64::try_from(call.texts.len()).unwrap_or(u64::MAX),
+        characters: call.characters,
+        candidates: snapshot.regions(&call.model.facts.digest).to_vec(),
+    };
+    if input.candidates.is_empty() {
+        // No pod is registered for the model at all, so there is no region to ask about.
+        return Err(call.from.refused(Code::NoPodInPermittedRegion));
+    }
+    let decision = snapshot.engine.decide(&input);
+    reeve_telemetry::metrics::decision(decision.is_allowed());
+    if decision.is_allowed() {
+        Ok(Permit { seen, input, decision })
+    } else {
+        let mut refused = call.from.refused(Code::DeniedByPolicy).decided(&input, &decision);
+        refused.limits = Some(seen.admitted.reservation.state());
+        Err(refused)
+    }
+}

@@ -1,0 +1,47 @@
+use reeve_domain::{DecisionInput, Decision, KindCounts, ModelVersion};
+use reeve_limits::Reservation;
+use reeve_privacy::CleanText;
+use std::sync::Arc;
+
+use super::{authenticate::Authenticated, decide::Permit, refuse::Refused};
+use crate::Gate;
+
+/// A call whose texts are what the obligations allow to leave. The raw texts are gone.
+pub struct Clean {
+    pub(super) from: Authenticated,
+    pub(super) reservation: Reservation,
+    pub(super) model: Arc<ModelVersion>,
+    pub(super) input: DecisionInput,
+    pub(super) decision: Decision,
+    pub(super) texts: Vec<CleanText>,
+    pub(super) redactions: KindCounts,
+    pub(super) top_k: u32,
+}
+
+/// Replaces what must be redacted.
+pub fn redact(_gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
+    let Permit { seen, input, decision } = permit;
+    let kinds = &decision.obligations.redact;
+    let mut redactions = KindCounts::new();
+    let call = seen.admitted.call;
+    let mut texts = Vec::with_capacity(call.texts.len());
+    for (text, findings) in call.texts.into_iter().zip(&seen.findings) {
+        let (clean, counts) = reeve_privacy::redact(text, findings, kinds);
+        texts.push(clean);
+        for (kind, count) in counts {
+            reeve_telemetry::metrics::redacted(&kind, count);
+            let sum = redactions.entry(kind).or_default();
+            *sum = sum.saturating_add(count);
+        }
+    }
+    Ok(Clean {
+        from: call.from,
+        reservation: seen.admitted.reservation,
+        model: call.model,
+        input,
+        decision,
+        texts,
+        redactions,
+        top_k: call.top_k,
+    })
+}

@@ -1,0 +1,90 @@
+use reeve_domain::{Code, Money, Outcome, OutcomeStatus, Record, Timings, Usage};
+use reeve_ledger::Receipt;
+use reeve_limits::LimitState;
+
+use super::{
+    forward::{Answer, Inferred},
+    redact::Clean,
+    refuse::Refused,
+};
+use crate::Gate;
+
+/// A call whose outcome is durable and whose usage is counted. Only this can be answered.
+pub struct Settled {
+    pub(super) clean: Clean,
+    pub(super) inferred: Inferred,
+    pub(super) usage: Usage,
+    pub(super) cost: Money,
+    pub(super) intent: Receipt,
+    pub(super) outcome: Receipt,
+    pub(super) limits: LimitState,
+}
+
+/// Writes the outcome, then counts what was used. A call that no pod answered is written too,
+/// costs nothing and gives back what it reserved.
+pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>> {
+    let Answer { entry, result, forwarded } = answer;
+    let clean = entry.clean;
+    let usage = result.as_ref().map_or_else(|_| Usage::default(), |got| used(&clean, got));
+    let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
+    let price = plan.map(|plan| plan.prices.cost(&usage)).unwrap_or_default();
+    let (place, code) = match &result {
+        Ok(got) => (Some((got.region.clone(), got.pod.clone())), None),
+        Err(failure) => (failure.asked.clone(), Some(failure.code)),
+    };
+    let (region, pod) = place.unzip();
+    let started = clean.from.head.started;
+    let micros = |from: std::time::Duration, to: std::time::Duration| {
+        u64::try_from(to.saturating_sub(from).as_micros()).unwrap_or(u64::MAX)
+    };
+    let outcome = Record::Outcome(Box::new(Outcome {
+        decision_id: clean.from.head.id,
+        at: gate.clock.now(),
+        tenant: clean.from.tenant.facts.id.clone(),
+        status: if code.is_none() { OutcomeStatus::Completed } else { OutcomeStatus::Failed },
+        code,
+        region,
+        pod,
+        usage,
+        cost: price,
+        timings: Timings {
+            decide_us: micros(started, entry.decided),
+            record_us: micros(entry.decided, entry.recorded),
+            forward_us: micros(entry.recorded, forwarded),
+        },
+    }));
+    let written = super::record::append(gate, &outcome).await;
+    let limits = clean.reservation.state();
+    let refused = |clean: &Clean, code: Code| {
+        let mut refused = clean.from.refused(code);
+        // The intent stands in the log, and with it the outcome unless the log is at fault.
+        refused.recorded = true;
+        refused.limits = Some(limits.clone());
+        refused
+    };
+    let outcome = match written {
+        Ok(receipt) => receipt,
+        Err(unavailable) => {
+            tracing::error!(error = %unavailable, "a call's outcome could not be recorded");
+            return Err(refused(&clean, Code::AuditUnavailable));
+        }
+    };
+    let inferred = match result {
+        Ok(inferred) => inferred,
+        Err(failure) => return Err(refused(&clean, failure.code)),
+    };
+    clean.reservation.settle(usage.items, price.micros);
+    reeve_telemetry::metrics::request_completed(
+        clean.from.head.route,
+        gate.clock.monotonic().saturating_sub(started),
+    );
+    Ok(Settled { clean, inferred, usage, cost: price, intent: entry.receipt, outcome, limits })
+}
+
+fn used(clean: &Clean, inferred: &Inferred) -> Usage {
+    Usage {
+        items: clean.input.items,
+        characters: clean.input.characters,
+        tokens: inferred.response.tokens.iter().map(|tokens| u64::from(*tokens)).sum(),
+    }
+}

@@ -1,0 +1,153 @@
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    web,
+};
+use arc_swap::ArcSwapOption;
+use reeve_domain::{Clock, Entropy};
+use reeve_identity::Pepper;
+use reeve_ledger::Ledger;
+use reeve_limits::Limits;
+use reeve_protocol::warrant::WarrantSigner;
+use reeve_store::Store;
+
+use crate::{
+    anonymous::AnonymousRefusals,
+    background,
+    gate::{Gate, Shared},
+    pods::PodBoard,
+    routes, startup,
+};
+
+/// What a gateway is made of. Everything with a life of its own is made by the caller.
+pub struct GatewayOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Worker threads.
+    pub workers: usize,
+    /// This gateway's log, open for writing.
+    pub ledger: Ledger,
+    /// The log's directory, for proofs and for what a crash left open.
+    pub ledger_dir: PathBuf,
+    /// The store that tenants, keys and policy are read from.
+    pub store: Store,
+    /// Keyed hashing of keys, subjects and payloads.
+    pub pepper: Pepper,
+    /// Signs what pods check.
+    pub signer: WarrantSigner,
+    /// Where the last snapshot is kept for the time when the store is away.
+    pub snapshot_file: PathBuf,
+    /// The largest body that is read, in bytes.
+    pub body_limit: usize,
+    /// How long a call may take as a whole.
+    pub deadline: Duration,
+    /// How long one pod may take.
+    pub pod_timeout: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailed {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {fault}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        fault: io::Error,
+    },
+    /// The log cannot be read or written.
+    #[error("{0}")]
+    Ledger(String),
+}
+
+/// A gateway that listens.
+pub struct Gateway {
+    server: Server,
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// Reads the log's past, takes the first snapshot and begins to listen. Must be called inside
+    /// an actix system.
+    pub async fn start(options: GatewayOptions) -> Result<Self, StartFailed> {
+        let month_start = options.clock.now().month_start();
+        let dir = options.ledger_dir.clone();
+        let past = web::block(move || startup::read_past(&dir, month_start))
+            .await
+            .map_err(|fault| StartFailed::Ledger(fault.to_string()))?
+            .map_err(|fault| StartFailed::Ledger(fault.to_string()))?;
+        startup::close_orphans(&options.ledger, &past, options.clock.as_ref())
+            .await
+            .map_err(|fault| StartFailed::Ledger(fault.to_string()))?;
+        let limits = Limits::new(Arc::clone(&options.clock));
+        startup::seed_month(&limits, &past, month_start);
+        let listen = |fault| StartFailed::Listen { address: options.listen, fault };
+        let listener = TcpListener::bind(options.listen).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwapOption::empty(),
+            ledger: options.ledger,
+            ledger_dir: options.ledger_dir,
+            limits,
+            pods: PodBoard::default(),
+            anonymous: AnonymousRefusals::default(),
+            store: options.store,
+            pepper: options.pepper,
+            signer: options.signer,
+            clock: options.clock,
+            entropy: options.entropy,
+            snapshot_file: options.snapshot_file,
+            body_limit: options.body_limit,
+            deadline: options.deadline,
+            pod_timeout: options.pod_timeout,
+        });
+        background::first_snapshot(&shared).await;
+        background::start(&Gate::new(Arc::clone(&shared)), &shared);
+        let of_worker = Arc::clone(&shared);
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(web::Data::new(Gate::new(Arc::clone(&of_worker))))
+                .configure(routes::configure)
+        })
+        .workers(options.workers.max(1))
+        .client_request_timeout(Duration::from_secs(10))
+        .shutdown_timeout(30)
+        .disable_signals()
+        .listen(listener)
+        .map_err(listen)?
+        .run();
+        tracing::info!(%address, "the gateway listens");
+        Ok(Self { server, shared, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it: `handle.stop(true)` waits for calls under way.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped, then records what is still only counted.
+    pub async fn run(self) -> io::Result<()> {
+        let ended = self.server.await;
+        background::record_anonymous(&self.shared).await;
+        ended
+    }
+}

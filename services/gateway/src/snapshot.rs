@@ -1,0 +1,130 @@
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+};
+
+use reeve_domain::{ApiKey, Digest, Directory, ModelName, ModelVersion, Region, Tenant, TenantId};
+use reeve_identity::JwtVerifier;
+use reeve_policy::Engine;
+use reeve_privacy::Detector;
+
+use crate::pods::{PodBoard, PodState};
+
+/// Everything that a call reads, at one revision of the store. Immutable; a newer one replaces it
+/// as a whole, so that no call sees two revisions.
+pub struct Snapshot {
+    pub(crate) revision: i64,
+    pub(crate) tenants: HashMap<TenantId, Arc<Tenant>>,
+    keys: HashMap<String, Vec<Arc<ApiKey>>>,
+    pub(crate) tokens: JwtVerifier,
+    models: HashMap<ModelName, Vec<Arc<ModelVersion>>>,
+    pub(crate) pods: Vec<Arc<PodState>>,
+    regions_of: HashMap<Digest, Vec<Region>>,
+    pub(crate) engine: Engine,
+    pub(crate) detector: Detector,
+}
+
+/// A directory that cannot be served from; the one before it stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotRefused {
+    /// The policy bundle does not compile.
+    #[error("the active policy bundle cannot be enforced: {0}")]
+    Policy(String),
+    /// A tenant's token issuer has a key that cannot be read.
+    #[error("a token issuer cannot be used: {0}")]
+    Issuer(String),
+    /// The file on disk cannot be read or is not a directory.
+    #[error("the snapshot on disk cannot be used: {0}")]
+    Disk(String),
+}
+
+impl Snapshot {
+    pub(crate) fn build(directory: &Directory, board: &PodBoard) -> Result<Self, SnapshotRefused> {
+        let engine = Engine::compile(&directory.bundle)
+            .map_err(|refused| SnapshotRefused::Policy(refused.to_string()))?;
+        let tokens = JwtVerifier::new(&directory.issuers)
+            .map_err(|refused| SnapshotRefused::Issuer(refused.to_string()))?;
+        let detector = Detector::new(&engine.privacy().detect);
+        let mut keys: HashMap<String, Vec<Arc<ApiKey>>> = HashMap::new();
+        for key in &directory.keys {
+            keys.entry(key.prefix.clone()).or_default().push(Arc::new(key.clone()));
+        }
+        let mut models: HashMap<ModelName, Vec<Arc<ModelVersion>>> = HashMap::new();
+        for model in &directory.models {
+            models.entry(model.facts.name.clone()).or_default().push(Arc::new(model.clone()));
+        }
+        let pods = board.follow(&directory.pods);
+        let mut regions: HashMap<Digest, BTreeSet<Region>> = HashMap::new();
+        for pod in &pods {
+            for model in &pod.pod.models {
+                regions.entry(*model).or_default().insert(pod.pod.region.clone());
+            }
+        }
+        Ok(Self {
+            revision: directory.revision,
+            tenants: directory
+                .tenants
+                .iter()
+                .map(|tenant| (tenant.facts.id.clone(), Arc::new(tenant.clone())))
+                .collect(),
+            keys,
+            tokens,
+            models,
+            pods,
+            regions_of: regions
+                .into_iter()
+                .map(|(model, regions)| (model, regions.into_iter().collect()))
+                .collect(),
+            engine,
+            detector,
+        })
+    }
+
+    /// Keys whose public prefix is `prefix`: almost always one.
+    pub(crate) fn keys(&self, prefix: &str) -> &[Arc<ApiKey>] {
+        self.keys.get(prefix).map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest version of a model that `tenant` may know of.
+    pub(crate) fn model(&self, name: &str, tenant: &TenantId) -> Option<&Arc<ModelVersion>> {
+        self.models.get(name)?.iter().rev().find(|model| may_use(model, tenant))
+    }
+
+    /// Every model version that `tenant` may know of, sorted by name.
+    pub(crate) fn models(&self, tenant: &TenantId) -> Vec<&Arc<ModelVersion>> {
+        let mut models: Vec<_> =
+            self.models.values().flatten().filter(|model| may_use(model, tenant)).collect();
+        models.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
+        models
+    }
+
+    /// Regions where a pod is registered that serves the bundle, sorted.
+    pub(crate) fn regions(&self, model: &Digest) -> &[Region] {
+        self.regions_of.get(model).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn may_use(model: &ModelVersion, tenant: &TenantId) -> bool {
+    model.shared_with.is_empty() || model.shared_with.contains(tenant)
+}
+
+/// Reads the directory that [`keep`] wrote.
+pub(crate) fn recall(file: &Path) -> Result<Directory, SnapshotRefused> {
+    let bytes = fs::read(file).map_err(|e| SnapshotRefused::Disk(e.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|e| SnapshotRefused::Disk(e.to_string()))
+}
+
+/// Writes the directory to disk, replacing the one before it in a single step, readable by the
+/// owner alone since it holds the hashes of keys.
+pub(crate) fn keep(directory: &Directory, file: &Path) -> io::Result<()> {
+    let new = file.with_extension("json.new");
+    let mut handle =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    handle.write_all(&serde_json::to_vec(directory)?)?;
+    handle.sync_all()?;
+    fs::rename(&new, file)
+}
