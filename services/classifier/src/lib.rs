@@ -1,1 +1,24 @@
-//! reeve-classifier
+//! The classifier itself: its network, its tokenizer, its bundle format, its training. One
+//! library, so that what is trained is what is served.
+//!
+//! It knows nothing of tenants, policy or HTTP, and it keeps no text.
+
+mod architecture;
+mod bundle;
+mod card;
+mod classifier;
+mod device;
+mod encoder;
+mod metrics;
+mod network;
+pub mod pytorch;
+mod weights;
+
+pub use architecture::{Activation, Architecture, Readout};
+pub use bundle::{Bundle, BundleError, Parts};
+pub use card::{Card, TrainingData};
+pub use classifier::{Classifier, ForwardError, LoadError, softmax};
+pub use device::{Device, device, set_threads};
+pub use encoder::{EncodeError, Encoded, Encoder, InvalidTokenizer, TokenizerSettings};
+pub use metrics::{LabelMetrics, Metrics};
+pub use weights::{Weight, Weights, WeightsError};

@@ -1,0 +1,136 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokenizers::Tokenizer;
+
+/// How texts become token ids, as a bundle states it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerSettings {
+    /// A text longer than this many tokens is cut to its first ones.
+    pub max_tokens: u32,
+    /// Stands for a text without any token (empty, or white space), so that every text has a
+    /// last real step.
+    pub empty_token: String,
+}
+
+/// A text as the network reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids, at least one, each below the vocabulary's size.
+    pub ids: Vec<i64>,
+    /// Whether tokens past the bundle's maximum were left out.
+    pub truncated: bool,
+}
+
+/// A text that could not be made into tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// The tokenizer gave up. What it says may quote the text, so it is not repeated.
+    #[error("the text cannot be made into tokens")]
+    Tokenizer,
+    /// The tokenizer gave an id for which the network has no embedding.
+    #[error("token id {id} is outside the vocabulary of {vocabulary}")]
+    OutOfVocabulary {
+        /// The id.
+        id: u32,
+        /// Rows of the embedding.
+        vocabulary: u32,
+    },
+}
+
+/// Makes texts into token ids. Cheap to clone, shared by threads.
+#[derive(Clone)]
+pub struct Encoder {
+    tokenizer: Arc<Tokenizer>,
+    max_tokens: usize,
+    empty_id: i64,
+    vocabulary: u32,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder")
+            .field("max_tokens", &self.max_tokens)
+            .field("vocabulary", &self.vocabulary)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Takes a tokenizer in the format of the `tokenizers` crate (`tokenizer.json`). Every id it
+    /// can give must have a row in an embedding of `vocabulary` rows.
+    pub fn new(
+        json: &[u8],
+        settings: &TokenizerSettings,
+        vocabulary: u32,
+    ) -> Result<Self, InvalidTokenizer> {
+        let mut tokenizer = Tokenizer::from_bytes(json)
+            .map_err(|error| InvalidTokenizer::Malformed(error.to_string()))?;
+        // Length and padding are this crate's business, whatever the file asks for.
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| InvalidTokenizer::Malformed(error.to_string()))?;
+        tokenizer.with_padding(None);
+        let largest = tokenizer.get_vocab(true).into_values().max();
+        if let Some(id) = largest.filter(|id| *id >= vocabulary) {
+            return Err(InvalidTokenizer::TooLarge { id, vocabulary });
+        }
+        let empty_id = tokenizer
+            .token_to_id(&settings.empty_token)
+            .ok_or_else(|| InvalidTokenizer::NoEmptyToken(settings.empty_token.clone()))?;
+        let max_tokens = usize::try_from(settings.max_tokens).unwrap_or(usize::MAX);
+        if max_tokens == 0 || max_tokens > MAX_TOKENS {
+            return Err(InvalidTokenizer::MaxTokens(settings.max_tokens));
+        }
+        let (tokenizer, empty_id) = (Arc::new(tokenizer), i64::from(empty_id));
+        Ok(Self { tokenizer, max_tokens, empty_id, vocabulary })
+    }
+
+    /// The token ids of a text, its first ones where it is too long.
+    pub fn encode(&self, text: &str) -> Result<Encoded, EncodeError> {
+        let tokens = self.tokenizer.encode_fast(text, true).map_err(|_| EncodeError::Tokenizer)?;
+        let all = tokens.get_ids();
+        let mut ids = Vec::with_capacity(all.len().clamp(1, self.max_tokens));
+        for &id in all.iter().take(self.max_tokens) {
+            if id >= self.vocabulary {
+                return Err(EncodeError::OutOfVocabulary { id, vocabulary: self.vocabulary });
+            }
+            ids.push(i64::from(id));
+        }
+        if ids.is_empty() {
+            ids.push(self.empty_id);
+        }
+        Ok(Encoded { ids, truncated: all.len() > self.max_tokens })
+    }
+
+    /// The id that stands for an empty text.
+    pub(crate) const fn empty_id(&self) -> i64 {
+        self.empty_id
+    }
+}
+
+/// The longest text that any bundle may ask for, in tokens.
+const MAX_TOKENS: usize = 8192;
+
+/// A tokenizer that does not go with its bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTokenizer {
+    /// Not a tokenizer at all.
+    #[error("not a tokenizer that the tokenizers crate reads: {0}")]
+    Malformed(String),
+    /// It knows more tokens than the embedding has rows.
+    #[error("token id {id} has no embedding: the vocabulary is {vocabulary}")]
+    TooLarge {
+        /// The largest id.
+        id: u32,
+        /// Rows of the embedding.
+        vocabulary: u32,
+    },
+    /// The token for empty texts is unknown.
+    #[error("the empty token `{0}` is not in the tokenizer's vocabulary")]
+    NoEmptyToken(String),
+    /// Not a usable maximum length.
+    #[error("`max_tokens` is {0}: expected 1 to {MAX_TOKENS}")]
+    MaxTokens(u32),
+}
