@@ -1,0 +1,16 @@
+DROP TABLE activity_daily;
+DROP TABLE usage_monthly;
+DROP TABLE usage_daily;
+DROP TABLE audit_event;
+DROP TABLE ledger_cursor;
+DROP TABLE ledger_log;
+DROP TABLE console_session;
+DROP TABLE console_user;
+DROP TABLE policy_activation;
+DROP TABLE policy_bundle;
+DROP TABLE pod;
+DROP TABLE model_version;
+DROP TABLE jwt_issuer;
+DROP TABLE api_key;
+DROP TABLE tenant;
+DROP TABLE revision;

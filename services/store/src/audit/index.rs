@@ -1,0 +1,237 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::prelude::*;
+use reeve_domain::Origin;
+
+use super::{EventKind, Leaf, row::Row};
+use crate::{
+    Connection, StoreError,
+    column::{Column, signed},
+    connection::on_backend,
+    schema::{audit_event, ledger_cursor},
+    usage,
+};
+
+/// Rows in one statement: 21 columns each, and SQLite takes 32,766 parameters at most.
+const ROWS_IN_A_STATEMENT: usize = 500;
+
+/// The index of the first leaf of a log that is not indexed yet.
+pub fn cursor(c: &mut Connection, origin: &Origin) -> Result<u64, StoreError> {
+    let next: Option<i64> = ledger_cursor::table
+        .find(origin.as_str())
+        .select(ledger_cursor::next_index)
+        .first(c)
+        .optional()?;
+    Column("ledger_cursor", "next_index").count(next.unwrap_or(0))
+}
+
+/// Indexes leaves that stand in the log one after the other, with their part in usage and
+/// activity, and moves the cursor: all of it in the transaction of the caller's
+/// [`crate::Store::write`]. Leaves that are indexed already change nothing. Gives how many were
+/// new. `Gap` if leaves between the cursor and these are missing, `Diverged` if an indexed leaf
+/// is offered with another hash.
+pub fn index(c: &mut Connection, origin: &Origin, leaves: &[Leaf]) -> Result<usize, StoreError> {
+    let next = lock_cursor(c, origin)?;
+    let mut expected = leaves.first().map_or(next, |first| first.index.min(next));
+    for leaf in leaves {
+        if leaf.index != expected {
+            let (origin, offered) = (origin.to_string(), leaf.index);
+            return Err(StoreError::Gap { origin, expected, offered });
+        }
+        expected = expected.saturating_add(1);
+    }
+    let known = leaves.partition_point(|leaf| leaf.index < next);
+    let (old, new) = leaves.split_at_checked(known).unwrap_or((leaves, &[]));
+    compare_indexed(c, origin, old)?;
+    if new.is_empty() {
+        return Ok(0);
+    }
+
+    let mut previous_at = time_before(c, origin, next)?;
+    let mut rows = Vec::with_capacity(new.len());
+    for leaf in new {
+        let row = Row::of(origin, leaf, previous_at)?;
+        previous_at = row.at;
+        rows.push(row);
+    }
+    join_calls(c, origin, &mut rows)?;
+    for chunk in rows.chunks(ROWS_IN_A_STATEMENT) {
+        on_backend!(c, inner => diesel::insert_into(audit_event::table)
+            .values(chunk)
+            .execute(inner))?;
+    }
+    usage::roll_up(c, &rows_of_usage(&rows, new))?;
+    diesel::update(ledger_cursor::table.find(origin.as_str()))
+        .set(ledger_cursor::next_index.eq(signed(expected)?))
+        .execute(c)?;
+    Ok(new.len())
+}
+
+/// Makes two indexers of one log wait for each other, and reads where it stands.
+fn lock_cursor(c: &mut Connection, origin: &Origin) -> Result<u64, StoreError> {
+    let first = (ledger_cursor::origin.eq(origin.as_str()), ledger_cursor::next_index.eq(0));
+    on_backend!(c, inner => diesel::insert_into(ledger_cursor::table)
+        .values(first)
+        .on_conflict_do_nothing()
+        .execute(inner))?;
+    diesel::update(ledger_cursor::table.find(origin.as_str()))
+        .set(ledger_cursor::next_index.eq(ledger_cursor::next_index))
+        .execute(c)?;
+    cursor(c, origin)
+}
+
+/// A log that says something else than it said before was rolled back or replaced.
+fn compare_indexed(c: &mut Connection, origin: &Origin, old: &[Leaf]) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (old.first(), old.last()) else { return Ok(()) };
+    let stored: Vec<(i64, Vec<u8>)> = audit_event::table
+        .filter(audit_event::origin.eq(origin.as_str()))
+        .filter(audit_event::log_index.ge(signed(first.index)?))
+        .filter(audit_event::log_index.le(signed(last.index)?))
+        .select((audit_event::log_index, audit_event::leaf_hash))
+        .load(c)?;
+    let stored: BTreeMap<i64, Vec<u8>> = stored.into_iter().collect();
+    for leaf in old {
+        if stored.get(&signed(leaf.index)?).is_none_or(|hash| hash.as_slice() != leaf.hash) {
+            return Err(StoreError::Diverged { origin: origin.to_string(), index: leaf.index });
+        }
+    }
+    Ok(())
+}
+
+/// The time of the leaf before `index`; the epoch if it is the first.
+fn time_before(c: &mut Connection, origin: &Origin, index: u64) -> Result<i64, StoreError> {
+    let Some(before) = index.checked_sub(1) else { return Ok(0) };
+    let at: Option<i64> = audit_event::table
+        .find((origin.as_str(), signed(before)?))
+        .select(audit_event::at)
+        .first(c)
+        .optional()?;
+    Ok(at.unwrap_or(0))
+}
+
+/// What an outcome takes over from its intent.
+#[derive(Clone, Queryable)]
+struct FromIntent {
+    decision_id: Option<String>,
+    credential: Option<String>,
+    model: Option<String>,
+    action: Option<String>,
+    policy: Option<String>,
+    redactions: String,
+}
+
+impl FromIntent {
+    fn of(row: &Row) -> Self {
+        Self {
+            decision_id: row.decision_id.clone(),
+            credential: row.credential.clone(),
+            model: row.model.clone(),
+            action: row.action.clone(),
+            policy: row.policy.clone(),
+            redactions: row.redactions.clone(),
+        }
+    }
+}
+
+/// Gives outcomes what their intents say, and intents the status of their outcomes. An intent
+/// stands earlier in the same log: in these rows, or in the table.
+fn join_calls(c: &mut Connection, origin: &Origin, rows: &mut [Row]) -> Result<(), StoreError> {
+    let mut intents: BTreeMap<String, FromIntent> = BTreeMap::new();
+    let mut ended: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for row in rows.iter() {
+        let Some(id) = &row.decision_id else { continue };
+        if row.kind == EventKind::Intent.as_str() {
+            intents.insert(id.clone(), FromIntent::of(row));
+        } else if row.kind == EventKind::Outcome.as_str() {
+            ended.insert(id.clone(), row.status.clone());
+        }
+    }
+    let earlier: Vec<String> =
+        ended.keys().filter(|id| !intents.contains_key(*id)).cloned().collect();
+    for ids in earlier.chunks(ROWS_IN_A_STATEMENT) {
+        for found in earlier_intents(c, origin, ids)? {
+            if let Some(id) = found.decision_id.clone() {
+                intents.insert(id, found);
+            }
+        }
+    }
+    let mut by_status: BTreeMap<&Option<String>, BTreeSet<&String>> = BTreeMap::new();
+    for id in &earlier {
+        if let Some(status) = ended.get(id) {
+            by_status.entry(status).or_default().insert(id);
+        }
+    }
+    for (status, ids) in by_status {
+        let ids: Vec<&String> = ids.into_iter().collect();
+        for ids in ids.chunks(ROWS_IN_A_STATEMENT) {
+            set_intent_status(c, origin, ids, status.as_deref())?;
+        }
+    }
+    for row in rows.iter_mut() {
+        let Some(id) = &row.decision_id else { continue };
+        if row.kind == EventKind::Outcome.as_str() {
+            let Some(intent) = intents.get(id) else { continue };
+            row.credential.clone_from(&intent.credential);
+            row.model.clone_from(&intent.model);
+            row.action.clone_from(&intent.action);
+            row.policy.clone_from(&intent.policy);
+            row.redactions.clone_from(&intent.redactions);
+        } else if row.kind == EventKind::Intent.as_str()
+            && let Some(status) = ended.get(id)
+        {
+            row.status.clone_from(status);
+        }
+    }
+    Ok(())
+}
+
+fn earlier_intents(
+    c: &mut Connection,
+    origin: &Origin,
+    ids: &[String],
+) -> Result<Vec<FromIntent>, StoreError> {
+    Ok(on_backend!(c, inner => audit_event::table
+        .filter(audit_event::decision_id.eq_any(ids))
+        .filter(audit_event::kind.eq(EventKind::Intent.as_str()))
+        .filter(audit_event::origin.eq(origin.as_str()))
+        .select((
+            audit_event::decision_id,
+            audit_event::credential,
+            audit_event::model,
+            audit_event::action,
+            audit_event::policy,
+            audit_event::redactions,
+        ))
+        .load(inner))?)
+}
+
+fn set_intent_status(
+    c: &mut Connection,
+    origin: &Origin,
+    ids: &[&String],
+    status: Option<&str>,
+) -> Result<(), StoreError> {
+    on_backend!(c, inner => diesel::update(
+        audit_event::table
+            .filter(audit_event::decision_id.eq_any(ids.iter().copied()))
+            .filter(audit_event::kind.eq(EventKind::Intent.as_str()))
+            .filter(audit_event::origin.eq(origin.as_str())),
+    )
+    .set(audit_event::status.eq(status))
+    .execute(inner))?;
+    Ok(())
+}
+
+/// What usage and activity need of each row, and of the records that count several calls.
+fn rows_of_usage<'a>(rows: &'a [Row], leaves: &'a [Leaf]) -> Vec<usage::Counted<'a>> {
+    rows.iter()
+        .zip(leaves)
+        .filter_map(|(row, leaf)| {
+            Some(usage::Counted {
+                record: leaf.record.as_ref().ok()?,
+                model: row.model.as_deref().unwrap_or_default(),
+                redacted: row.redactions != "{}",
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,141 @@
+//! Policy bundles, which never change, and which of them was active when.
+
+use diesel::prelude::*;
+use reeve_domain::{BundleDocument, Digest, Timestamp};
+
+use crate::{
+    Connection, StoreError,
+    column::Column,
+    connection::{MultiBackend, on_backend},
+    revision,
+    schema::{policy_activation, policy_bundle},
+};
+
+/// The bundle that decides now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveBundle {
+    /// SHA-256 of `document`.
+    pub digest: Digest,
+    /// Counts activations from 1.
+    pub version: i64,
+    /// The bundle as canonical JSON.
+    pub document: String,
+    /// When it became active.
+    pub activated_at: Timestamp,
+    /// Who activated it.
+    pub activated_by: String,
+}
+
+/// One activation in the past or now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Counts activations from 1.
+    pub version: i64,
+    /// The bundle.
+    pub digest: Digest,
+    /// When it became active.
+    pub activated_at: Timestamp,
+    /// Who activated it.
+    pub activated_by: String,
+    /// Who wrote the bundle.
+    pub author: String,
+}
+
+/// Keeps a bundle. The same bytes again change nothing, whoever brings them. `Conflict` if the
+/// digest is not the document's.
+pub fn insert_bundle(
+    c: &mut Connection,
+    bundle: &BundleDocument,
+    author: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    if Digest::of(bundle.document.as_bytes()) != bundle.digest {
+        return Err(StoreError::Conflict(format!(
+            "the document does not have the digest `{}`",
+            bundle.digest
+        )));
+    }
+    let row = (
+        policy_bundle::digest.eq(bundle.digest.to_string()),
+        policy_bundle::document.eq(&bundle.document),
+        policy_bundle::author.eq(author),
+        policy_bundle::created_at.eq(at.as_micros()),
+    );
+    on_backend!(c, inner => diesel::insert_into(policy_bundle::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(inner))?;
+    Ok(())
+}
+
+/// Makes a stored bundle the one that decides; gateways follow with the revision. Gives the new
+/// version. `NotFound` if the bundle is not stored.
+pub fn activate(
+    c: &mut Connection,
+    digest: &Digest,
+    by: &str,
+    at: Timestamp,
+) -> Result<i64, StoreError> {
+    // First, so that two activations at once wait for each other here.
+    revision::bump(c)?;
+    let known: Option<String> = policy_bundle::table
+        .find(digest.to_string())
+        .select(policy_bundle::digest)
+        .first(c)
+        .optional()?;
+    if known.is_none() {
+        return Err(StoreError::NotFound("policy bundle"));
+    }
+    let last: Option<i64> =
+        policy_activation::table.select(diesel::dsl::max(policy_activation::version)).first(c)?;
+    let version = last.unwrap_or(0).saturating_add(1);
+    let row = (
+        policy_activation::version.eq(version),
+        policy_activation::digest.eq(digest.to_string()),
+        policy_activation::activated_at.eq(at.as_micros()),
+        policy_activation::activated_by.eq(by),
+    );
+    on_backend!(c, inner => diesel::insert_into(policy_activation::table)
+        .values(row)
+        .execute(inner))?;
+    Ok(version)
+}
+
+/// The bundle that decides now, if one was ever activated.
+pub fn active(c: &mut Connection) -> Result<Option<ActiveBundle>, StoreError> {
+    let row: Option<(i64, String, i64, String)> = policy_activation::table
+        .into_boxed::<MultiBackend>()
+        .order(policy_activation::version.desc())
+        .limit(1)
+        .first(c)
+        .optional()?;
+    let Some((version, digest, activated_at, activated_by)) = row else { return Ok(None) };
+    let document = policy_bundle::table.find(&digest).select(policy_bundle::document).first(c)?;
+    Ok(Some(ActiveBundle {
+        digest: Column("policy_activation", "digest").parse(&digest)?,
+        version,
+        document,
+        activated_at: Timestamp::from_micros(activated_at),
+        activated_by,
+    }))
+}
+
+/// All activations, the newest first.
+pub fn history(c: &mut Connection) -> Result<Vec<Activation>, StoreError> {
+    let authors: Vec<(String, String)> =
+        policy_bundle::table.select((policy_bundle::digest, policy_bundle::author)).load(c)?;
+    let authors: std::collections::BTreeMap<_, _> = authors.into_iter().collect();
+    let rows: Vec<(i64, String, i64, String)> =
+        policy_activation::table.order(policy_activation::version.desc()).load(c)?;
+    rows.into_iter()
+        .map(|(version, digest, activated_at, activated_by)| {
+            Ok(Activation {
+                version,
+                digest: Column("policy_activation", "digest").parse(&digest)?,
+                activated_at: Timestamp::from_micros(activated_at),
+                activated_by,
+                author: authors.get(&digest).cloned().unwrap_or_default(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! The one schema. Times are microseconds since the Unix epoch, sets and maps are JSON text,
+//! digests are written as in `reeve_domain::Digest`.
+
+diesel::table! {
+    revision (id) {
+        id -> BigInt,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    tenant (id) {
+        id -> Text,
+        display_name -> Text,
+        plan -> Text,
+        status -> Text,
+        residency -> Text,
+        purposes -> Text,
+        labels -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_key (id) {
+        id -> Text,
+        tenant -> Text,
+        name -> Text,
+        prefix -> Text,
+        hash -> Text,
+        scopes -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    jwt_issuer (issuer) {
+        issuer -> Text,
+        tenant -> Text,
+        algorithm -> Text,
+        public_key -> Text,
+    }
+}
+
+diesel::table! {
+    model_version (name, version) {
+        name -> Text,
+        version -> Text,
+        digest -> Text,
+        generative -> Bool,
+        risk_class -> Text,
+        labels -> Text,
+        shared_with -> Text,
+    }
+}
+
+diesel::table! {
+    pod (id) {
+        id -> Text,
+        region -> Text,
+        url -> Text,
+        models -> Text,
+        draining -> Bool,
+    }
+}
+
+diesel::table! {
+    policy_bundle (digest) {
+        digest -> Text,
+        document -> Text,
+        author -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    policy_activation (version) {
+        version -> BigInt,
+        digest -> Text,
+        activated_at -> BigInt,
+        activated_by -> Text,
+    }
+}
+
+diesel::table! {
+    console_user (id) {
+        id -> Text,
+        display_name -> Text,
+        password_hash -> Text,
+        roles -> Text,
+        created_at -> BigInt,
+        disabled -> Bool,
+    }
+}
+
+diesel::table! {
+    console_session (token_hash) {
+        token_hash -> Text,
+        user_id -> Text,
+        csrf -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    ledger_log (origin) {
+        origin -> Text,
+        vkey -> Text,
+        dir -> Text,
+        verified_at -> Nullable<BigInt>,
+        verified_size -> Nullable<BigInt>,
+        findings -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    ledger_cursor (origin) {
+        origin -> Text,
+        next_index -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_event (origin, log_index) {
+        origin -> Text,
+        log_index -> BigInt,
+        leaf_hash -> Binary,
+        at -> BigInt,
+        kind -> Text,
+        decision_id -> Nullable<Text>,
+        tenant -> Nullable<Text>,
+        credential -> Nullable<Text>,
+        model -> Nullable<Text>,
+        action -> Nullable<Text>,
+        region -> Nullable<Text>,
+        status -> Nullable<Text>,
+        code -> Nullable<Text>,
+        policy -> Nullable<Text>,
+        items -> BigInt,
+        characters -> BigInt,
+        tokens -> BigInt,
+        cost_micros -> BigInt,
+        currency -> Nullable<Text>,
+        redactions -> Text,
+        document -> Text,
+    }
+}
+
+diesel::table! {
+    usage_daily (day, tenant, model, region, currency) {
+        day -> Text,
+        tenant -> Text,
+        model -> Text,
+        region -> Text,
+        currency -> Text,
+        calls -> BigInt,
+        refusals -> BigInt,
+        items -> BigInt,
+        characters -> BigInt,
+        tokens -> BigInt,
+        cost_micros -> BigInt,
+    }
+}
+
+diesel::table! {
+    usage_monthly (month_start, tenant, currency) {
+        month_start -> BigInt,
+        tenant -> Text,
+        currency -> Text,
+        items -> BigInt,
+        cost_micros -> BigInt,
+    }
+}
+
+diesel::table! {
+    activity_daily (day, tenant, status, code) {
+        day -> Text,
+        tenant -> Text,
+        status -> Text,
+        code -> Text,
+        calls -> BigInt,
+        redacted -> BigInt,
+    }
+}
