@@ -1,0 +1,341 @@
+//! Classifying text over the Open Inference Protocol: the one convention that gateway and pod share.
+//!
+//! Request: input `text`, `BYTES` \[n\]; parameter `top_k`. Answer: outputs `label`, `BYTES` \[n, k\];
+//! `score`, `FP32` \[n, k\], probabilities, best first; `tokens`, `UINT32` \[n\].
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oip::{InferRequest, Tensor};
+
+/// The input's name.
+pub const TEXT: &str = "text";
+/// The output with the labels.
+pub const LABEL: &str = "label";
+/// The output with the probabilities.
+pub const SCORE: &str = "score";
+/// The output with the number of tokens read of each text.
+pub const TOKENS: &str = "tokens";
+
+/// Texts to classify.
+#[derive(Clone, Debug)]
+pub struct TextRequest<'a> {
+    /// The texts.
+    pub texts: Vec<&'a str>,
+    /// How many labels for each text.
+    pub top_k: u32,
+}
+
+/// A message that does not follow the convention.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextMalformed {
+    /// Not JSON of the protocol.
+    #[error("not a message of the Open Inference Protocol v2 at line {line}, column {column}")]
+    Json {
+        /// Where it stops making sense.
+        line: usize,
+        /// Where it stops making sense.
+        column: usize,
+    },
+    /// A tensor is missing, or one that is not known is there.
+    #[error("the tensor `{name}` {problem}")]
+    Tensor {
+        /// The tensor.
+        name: Cow<'static, str>,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A parameter has a value that cannot be used.
+    #[error("the parameter `{name}` must be {expected}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
+}
+
+fn tensor(name: &'static str, problem: impl Into<String>) -> TextMalformed {
+    TextMalformed::Tensor { name: name.into(), problem: problem.into() }
+}
+
+fn json(fault: &serde_json::Error) -> TextMalformed {
+    TextMalformed::Json { line: fault.line(), column: fault.column() }
+}
+
+impl TextRequest<'_> {
+    /// The request as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Out<'a> {
+            parameters: TopK,
+            inputs: [In<'a>; 1],
+        }
+        #[derive(Serialize)]
+        struct TopK {
+            top_k: u32,
+        }
+        #[derive(Serialize)]
+        struct In<'a> {
+            name: &'static str,
+            shape: [usize; 1],
+            datatype: &'static str,
+            data: &'a [&'a str],
+        }
+        let out = Out {
+            parameters: TopK { top_k: self.top_k },
+            inputs: [In {
+                name: TEXT,
+                shape: [self.texts.len()],
+                datatype: "BYTES",
+                data: &self.texts,
+            }],
+        };
+        // Texts and numbers always have a JSON form.
+        serde_json::to_vec(&out).unwrap_or_default()
+    }
+}
+
+/// A request as the pod reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedTextRequest {
+    /// The caller's own name for the request.
+    pub id: Option<String>,
+    /// The texts.
+    pub texts: Vec<String>,
+    /// How many labels for each text; all if absent.
+    pub top_k: Option<u32>,
+}
+
+impl OwnedTextRequest {
+    /// Reads a request and checks it against the convention.
+    pub fn parse(body: &[u8]) -> Result<Self, TextMalformed> {
+        let request: InferRequest = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
+        let top_k = match request.parameters.get("top_k") {
+            None => None,
+            Some(value) => Some(
+                value.as_u64().and_then(|k| u32::try_from(k).ok()).filter(|k| *k > 0).ok_or(
+                    TextMalformed::Parameter { name: "top_k", expected: "a number above 0" },
+                )?,
+            ),
+        };
+        let [input] = <[Tensor; 1]>::try_from(request.inputs)
+            .map_err(|inputs| tensor(TEXT, format!("must be the only input, not 1 of {}", inputs.len())))?;
+        if input.name != TEXT {
+            let name = Cow::Owned(input.name);
+            let problem = format!("is not known here: the input is named `{TEXT}`");
+            return Err(TextMalformed::Tensor { name, problem });
+        }
+        if input.datatype != "BYTES" {
+            return Err(tensor(TEXT, "must have the datatype `BYTES`"));
+        }
+        let texts: Vec<String> = serde_json::from_value(input.data)
+            .map_err(|_| tensor(TEXT, "must have a flat list of strings as data"))?;
+        let elements = input.shape.iter().try_fold(1_u64, |all, size| all.checked_mul(*size));
+        if elements != u64::try_from(texts.len()).ok() || texts.is_empty() {
+            return Err(tensor(
+                TEXT,
+                format!("has the shape {:?} but {} elements", input.shape, texts.len()),
+            ));
+        }
+        Ok(Self { id: request.id, texts, top_k })
+    }
+}
+
+/// Labels and probabilities of one text, best first.
+pub type Labels = Vec<(String, f32)>;
+
+/// A pod's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextResponse {
+    /// The model that answered.
+    pub model_name: String,
+    /// Its version.
+    pub model_version: String,
+    /// For each text its labels.
+    pub results: Vec<Labels>,
+    /// For each text how many tokens were read.
+    pub tokens: Vec<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    model_name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    model_version: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    outputs: Vec<WireTensor<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireTensor<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    datatype: Cow<'a, str>,
+    shape: Vec<usize>,
+    data: WireData,
+}
+
+/// Tried in this order: whole numbers are numbers of tokens or round probabilities.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WireData {
+    Texts(Vec<String>),
+    Whole(Vec<u32>),
+    Real(Vec<f32>),
+}
+
+impl TextResponse {
+    /// The answer as JSON.
+    pub fn to_json(&self, id: Option<&str>) -> Vec<u8> {
+        let rows = self.results.len();
+        let columns = self.results.first().map_or(0, Vec::len);
+        let all = || self.results.iter().flatten();
+        let output = |name: &'static str, datatype: &'static str, shape, data| WireTensor {
+            name: name.into(),
+            datatype: datatype.into(),
+            shape,
+            data,
+        };
+        let wire = Wire {
+            model_name: self.model_name.as_str().into(),
+            model_version: self.model_version.as_str().into(),
+            id: id.map(Into::into),
+            outputs: vec![
+                output(
+                    LABEL,
+                    "BYTES",
+                    vec![rows, columns],
+                    WireData::Texts(all().map(|(label, _)| label.clone()).collect()),
+                ),
+                output(
+                    SCORE,
+                    "FP32",
+                    vec![rows, columns],
+                    WireData::Real(all().map(|(_, score)| *score).collect()),
+                ),
+                output(TOKENS, "UINT32", vec![rows], WireData::Whole(self.tokens.clone())),
+            ],
+        };
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+
+    /// Reads a pod's answer about `texts` texts. Nothing of it is believed: shapes, lengths, and
+    /// that scores are probabilities are checked.
+    pub fn parse(body: &[u8], texts: usize) -> Result<Self, TextMalformed> {
+        let wire: Wire<'_> = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
+        let (mut labels, mut scores, mut tokens) = (None, None, None);
+        for output in wire.outputs {
+            match (output.name.as_ref(), output.data) {
+                (LABEL, WireData::Texts(data)) => labels = Some((output.shape, data)),
+                (SCORE, WireData::Real(data)) => scores = Some((output.shape, data)),
+                (SCORE, WireData::Whole(data)) => {
+                    let data = data.into_iter().map(|n| if n == 0 { 0.0 } else { 1.0 }).collect();
+                    scores = Some((output.shape, data));
+                }
+                (TOKENS, WireData::Whole(data)) => tokens = Some((output.shape, data)),
+                _ => {}
+            }
+        }
+        let missing = |name| tensor(name, "is missing or has the wrong element type");
+        let (label_shape, labels) = labels.ok_or_else(|| missing(LABEL))?;
+        let (score_shape, scores) = scores.ok_or_else(|| missing(SCORE))?;
+        let (token_shape, tokens) = tokens.ok_or_else(|| missing(TOKENS))?;
+        let [rows, columns] = label_shape[..] else {
+            return Err(tensor(LABEL, "must have two dimensions"));
+        };
+        if rows != texts || columns == 0 || rows.checked_mul(columns) != Some(labels.len()) {
+            return Err(tensor(LABEL, format!("does not hold labels for {texts} texts")));
+        }
+        if score_shape != label_shape || scores.len() != labels.len() {
+            return Err(tensor(SCORE, "does not have the shape of `label`"));
+        }
+        if !scores.iter().all(|score| (0.0..=1.001).contains(score)) {
+            return Err(tensor(SCORE, "holds a number that is no probability"));
+        }
+        if token_shape != [texts] || tokens.len() != texts {
+            return Err(tensor(TOKENS, format!("does not hold {texts} counts")));
+        }
+        let mut pairs = labels.into_iter().zip(scores);
+        let results =
+            (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
+        Ok(Self {
+            model_name: wire.model_name.into_owned(),
+            model_version: wire.model_version.into_owned(),
+            results,
+            tokens,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn requests_round_trip(texts in prop::collection::vec(".*", 1..5), top_k in 1_u32..9) {
+            let request = TextRequest { texts: texts.iter().map(String::as_str).collect(), top_k };
+            let read = OwnedTextRequest::parse(&request.to_json()).unwrap();
+            prop_assert_eq!(read, OwnedTextRequest { id: None, texts, top_k: Some(top_k) });
+        }
+
+        #[test]
+        fn answers_round_trip(
+            rows in prop::collection::vec(prop::collection::vec((".*", 0_f32..=1.0), 3), 1..5),
+            tokens in any::<u32>(),
+        ) {
+            let response = TextResponse {
+                model_name: "m".to_owned(),
+                model_version: "1".to_owned(),
+                tokens: vec![tokens; rows.len()],
+                results: rows,
+            };
+            let texts = response.results.len();
+            prop_assert_eq!(&TextResponse::parse(&response.to_json(None), texts).unwrap(), &response);
+            prop_assert!(TextResponse::parse(&response.to_json(None), texts + 1).is_err());
+        }
+
+        #[test]
+        fn nothing_that_comes_panics(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = TextResponse::parse(&body, 1).is_ok();
+            let _ = OwnedTextRequest::parse(&body).is_ok();
+        }
+    }
+
+    #[test]
+    fn what_does_not_follow_the_convention_is_refused() {
+        let of = |text: &str| OwnedTextRequest::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(of("{").contains("Open Inference Protocol"));
+        let one = |tensor: &str| of(&format!("{{\"inputs\":[{tensor}]}}"));
+        assert!(one(r#"{"name":"ids","shape":[1],"datatype":"BYTES","data":["a"]}"#).contains("ids"));
+        assert!(one(r#"{"name":"text","shape":[1],"datatype":"FP32","data":[1]}"#).contains("BYTES"));
+        assert!(one(r#"{"name":"text","shape":[2],"datatype":"BYTES","data":["a"]}"#).contains("shape"));
+        assert!(one(r#"{"name":"text","shape":[0],"datatype":"BYTES","data":[]}"#).contains("shape"));
+        assert!(one(r#"{"name":"text","shape":[1],"datatype":"BYTES","data":[1]}"#).contains("strings"));
+    }
+
+    #[test]
+    fn a_lying_pod_is_not_believed() {
+        let body = |label: &str, score: &str, tokens: &str| {
+            format!(
+                r#"{{"model_name":"m","model_version":"1","outputs":[
+                {{"name":"label","shape":[1,1],"datatype":"BYTES","data":{label}}},
+                {{"name":"score","shape":[1,1],"datatype":"FP32","data":{score}}},
+                {{"name":"tokens","shape":[1],"datatype":"UINT32","data":{tokens}}}]}}"#
+            )
+        };
+        assert!(TextResponse::parse(body(r#"["a"]"#, "[1]", "[3]").as_bytes(), 1).is_ok());
+        for (label, score, tokens) in
+            [("[]", "[0.5]", "[3]"), (r#"["a"]"#, "[7.5]", "[3]"), (r#"["a"]"#, "[0.5]", "[]")]
+        {
+            assert!(TextResponse::parse(body(label, score, tokens).as_bytes(), 1).is_err());
+        }
+    }
+}
