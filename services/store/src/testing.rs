@@ -16,7 +16,7 @@ use std::{
 pub const REQUIRE: &str = "REEVE_REQUIRE_POSTGRES";
 
 /// A running server, on a Unix socket in a directory of its own, so that no port can be taken.
-/// It keeps nothing through a crash (`fsync=off`) and is stopped and removed when dropped.
+/// It does not survive a crash of the machine (`fsync=off`) and is stopped and removed when dropped.
 #[derive(Debug)]
 pub struct Postgres {
     bin: PathBuf,
@@ -59,7 +59,7 @@ impl Postgres {
         let mut settings =
             fs::OpenOptions::new().append(true).open(server.data().join("postgresql.conf"))?;
         writeln!(settings, "listen_addresses = ''\nunix_socket_directories = '{socket}'")?;
-        writeln!(settings, "fsync = off\nsynchronous_commit = off\nfull_page_writes = off")?;
+        writeln!(settings, "fsync = off\nfull_page_writes = off")?;
         writeln!(settings, "shared_buffers = 16MB\nmax_connections = 50")?;
         server.resume()?;
         Ok(Some(server))
