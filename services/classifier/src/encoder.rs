@@ -103,11 +103,6 @@ impl Encoder {
         }
         Ok(Encoded { ids, truncated: all.len() > self.max_tokens })
     }
-
-    /// The id that stands for an empty text.
-    pub(crate) const fn empty_id(&self) -> i64 {
-        self.empty_id
-    }
 }
 
 /// The longest text that any bundle may ask for, in tokens.

@@ -184,9 +184,8 @@ impl<R: Read + Seek> Archive<R> {
         let wrong = |detail: String| PytorchError::Tensor { name: name.to_owned(), detail };
         let count = check(tensor).map_err(wrong)?;
         *budget = count
-            .checked_mul(4)
+            .checked_mul(tensor.element.bytes())
             .and_then(|bytes| budget.checked_sub(bytes))
-            .or_else(|| (tensor.element.bytes() == 2).then_some(*budget))
             .ok_or_else(|| wrong("repeats storages more often than weights do".to_owned()))?;
         let storage = self.storage(tensor)?;
         let expected = tensor.storage_elements.checked_mul(tensor.element.bytes());

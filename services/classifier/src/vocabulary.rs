@@ -1,0 +1,75 @@
+//! Learns a tokenizer from texts: words for scripts that have spaces, single characters for Han,
+//! one token for each kind of redacted value.
+
+use reeve_domain::Kind;
+use tokenizers::{
+    AddedToken, Model as _, Tokenizer, TokenizerImpl,
+    decoders::DecoderWrapper,
+    models::wordlevel::{WordLevel, WordLevelTrainer},
+    normalizers::{
+        BertNormalizer, NFKC, NormalizerWrapper, Replace, Sequence, replace::ReplacePattern,
+    },
+    pre_tokenizers::{PreTokenizerWrapper, bert::BertPreTokenizer},
+    processors::PostProcessorWrapper,
+};
+
+/// Fills up nothing that is read; its id is 0.
+pub(crate) const PAD: &str = "[PAD]";
+/// A word that was not seen in training, and a text without words.
+pub(crate) const UNKNOWN: &str = "[UNK]";
+
+/// What the gateway's redaction leaves in a text, in brackets.
+const REDACTED: [Kind; 6] = [
+    Kind::EMAIL_ADDRESS,
+    Kind::PHONE_NUMBER,
+    Kind::IBAN_CODE,
+    Kind::CREDIT_CARD,
+    Kind::IP_ADDRESS,
+    Kind::CN_RESIDENT_ID,
+];
+
+/// A tokenizer (`tokenizer.json`) of at most `size` tokens, made of the words that are in
+/// `texts` at least `least` times. The same texts give the same bytes.
+pub fn learn_tokenizer<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    size: usize,
+    least: u64,
+) -> Result<Vec<u8>, tokenizers::Error> {
+    let special: Vec<AddedToken> = [PAD.to_owned(), UNKNOWN.to_owned()]
+        .into_iter()
+        .chain(REDACTED.iter().map(|kind| format!("[{kind}]")))
+        .map(|token| AddedToken::from(token, true).normalized(false))
+        .collect();
+    let words = WordLevel::builder().unk_token(UNKNOWN.to_owned()).build()?;
+    let mut tokenizer: TokenizerImpl<
+        WordLevel,
+        NormalizerWrapper,
+        PreTokenizerWrapper,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    > = TokenizerImpl::new(words);
+    let normalizer = Sequence::new(vec![
+        // Full-width letters and digits become the usual ones.
+        NFKC.into(),
+        // The length of a number says more than its digits, and numbers would fill the
+        // vocabulary with words that never come again.
+        Replace::new(ReplacePattern::Regex("[0-9]".to_owned()), "0")?.into(),
+        BertNormalizer::new(true, true, Some(true), true).into(),
+    ]);
+    tokenizer.with_normalizer(Some(normalizer))?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    let mut trainer = WordLevelTrainer::builder()
+        .vocab_size(size)
+        .min_frequency(least)
+        .show_progress(false)
+        .special_tokens(special)
+        .build()?;
+    tokenizer.train(&mut trainer, texts)?;
+    Ok(tokenizer.to_string(true)?.into_bytes())
+}
+
+/// How many ids a tokenizer has.
+pub fn vocabulary_size(tokenizer: &[u8]) -> Result<usize, tokenizers::Error> {
+    let tokenizer = Tokenizer::from_bytes(tokenizer)?;
+    Ok(tokenizer.get_vocab_size(true).max(tokenizer.get_model().get_vocab_size()))
+}
