@@ -18,21 +18,22 @@ pub const REQUIRE: &str = "REEVE_REQUIRE_POSTGRES";
 /// A running server, on a Unix socket in a directory of its own, so that no port can be taken.
 /// It does not survive a crash of the machine (`fsync=off`) and is stopped and removed when dropped.
 #[derive(Debug)]
-pub struct Postgres {
+pub struct PostgresServer {
     bin: PathBuf,
     dir: tempfile::TempDir,
     owner: Option<(u32, u32)>,
     databases: AtomicU32,
+    url: String,
 }
 
-impl Postgres {
+impl PostgresServer {
     /// Starts a server. `None`, with a line on standard error, where PostgreSQL is not installed.
     #[expect(
         clippy::disallowed_methods,
         clippy::print_stderr,
         reason = "a switch of the test run and not a setting; a skipped test must say so"
     )]
-    pub fn start() -> io::Result<Option<Self>> {
+    pub fn start_or_skip() -> io::Result<Option<Self>> {
         let Some(bin) = find_programs() else {
             if std::env::var(REQUIRE).is_ok_and(|value| value == "1") {
                 return Err(io::Error::other(format!("no PostgreSQL found, but {REQUIRE} is 1")));
@@ -47,7 +48,8 @@ impl Postgres {
         if let Some((uid, gid)) = owner {
             chown(dir.path(), Some(uid), Some(gid))?;
         }
-        let server = Self { bin, dir, owner, databases: AtomicU32::new(0) };
+        let url = format!("postgres:///postgres?user=reeve&host={}", dir.path().display());
+        let server = Self { bin, dir, owner, databases: AtomicU32::new(0), url };
         server.run(
             server
                 .program("initdb")
@@ -61,8 +63,13 @@ impl Postgres {
         writeln!(settings, "listen_addresses = ''\nunix_socket_directories = '{socket}'")?;
         writeln!(settings, "fsync = off\nfull_page_writes = off")?;
         writeln!(settings, "shared_buffers = 16MB\nmax_connections = 50")?;
-        server.resume()?;
+        server.restart()?;
         Ok(Some(server))
+    }
+
+    /// The address of a database that is there from the start, empty.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// A new, empty database; gives its address.
@@ -86,7 +93,7 @@ impl Postgres {
     }
 
     /// Starts the server again and returns when it takes connections.
-    pub fn resume(&self) -> io::Result<()> {
+    pub fn restart(&self) -> io::Result<()> {
         self.run(
             self.program("pg_ctl")
                 .args(["start", "-w", "-t", "60", "-l"])
@@ -124,7 +131,7 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
+impl Drop for PostgresServer {
     #[expect(clippy::print_stderr, reason = "the only place left to say it")]
     fn drop(&mut self) {
         // A test may have stopped it already.

@@ -213,8 +213,9 @@ pub struct AuditRow {
     pub currency: Option<Currency>,
     /// What was redacted.
     pub redactions: KindCounts,
-    /// The record; none if the leaf cannot be read.
-    pub record: Option<Record>,
+    /// The record. For an unreadable leaf, whose `kind` is [`EventKind::Malformed`], an event
+    /// `ledger.malformed` stands here with the reason and the beginning of the leaf's text.
+    pub record: Record,
     /// The leaf's own JSON; of an unreadable one the reason and the beginning of its text.
     pub document: String,
 }

@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use reeve_domain::{
-    Intent, KindCounts, Money, Origin, Outcome, OutcomeStatus, Record, Refusal, Timestamp,
+    Actor, ControlEvent, Intent, KindCounts, Money, Origin, Outcome, OutcomeStatus, Record,
+    Refusal, Timestamp,
 };
 
 use super::{AuditRow, CallStatus, EventKind, Leaf, actor_text, credential_text, storable};
@@ -144,12 +147,31 @@ impl Row {
         Ok(())
     }
 
+    /// What stands for a leaf that cannot be read: an event that says why.
+    fn finding(&self) -> Result<Record, StoreError> {
+        let found: BTreeMap<String, serde_json::Value> = column("document").json(&self.document)?;
+        let details = found.into_iter().map(|(name, value)| match value {
+            serde_json::Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        });
+        let event = ControlEvent {
+            at: Timestamp::from_micros(self.at),
+            actor: Actor::System,
+            action: "ledger.malformed".to_owned(),
+            target: format!("{}/{}", self.origin, self.log_index),
+            tenant: None,
+            code: None,
+            details: details.collect(),
+        };
+        Ok(Record::Control(event.into()))
+    }
+
     /// The row as callers see it.
     pub(super) fn read(self) -> Result<AuditRow, StoreError> {
         let kind: EventKind = column("kind").parse(&self.kind)?;
         let record = match kind {
-            EventKind::Malformed => None,
-            _ => Some(column("document").json(&self.document)?),
+            EventKind::Malformed => self.finding()?,
+            _ => column("document").json(&self.document)?,
         };
         let currency = self.currency.as_deref().map(|text| column("currency").word(text));
         Ok(AuditRow {

@@ -45,7 +45,7 @@ pub fn an_outcome_tells_the_whole_call(store: &Store) {
     assert_eq!(ended.credential.as_deref(), Some("key:acme-key"));
     assert!(ended.policy.is_some() && ended.policy == left.policy);
     assert_eq!(ended.redactions.values().sum::<u32>(), 1);
-    assert_eq!(ended.record, Some(outcome(1, "acme", 3)));
+    assert_eq!(ended.record, outcome(1, "acme", 3));
     assert_eq!(ended.cost_micros, 400);
     let open = search(store, &AuditFilter { status: Some(CallStatus::Pending), ..<_>::default() });
     assert_eq!(open.iter().map(|row| row.decision_id).collect::<Vec<_>>(), [Some(decision(2))]);
@@ -103,7 +103,9 @@ pub fn an_unreadable_leaf_is_a_finding(store: &Store) {
     assert_eq!(found.iter().map(|row| row.index).collect::<Vec<_>>(), [2, 1]);
     for row in &found {
         assert_eq!(row.at, at(1), "takes the time of the leaf before it");
-        assert!(row.record.is_none() && row.document.contains("reason"), "{row:?}");
+        let Record::Control(event) = &row.record else { panic!("{row:?}") };
+        assert_eq!(event.action, "ledger.malformed");
+        assert!(event.details.contains_key("reason"), "{row:?}");
     }
     assert!(found[1].document.contains("from-the-future"));
     assert_eq!(store.read(|c| audit::cursor(c, &origin())).unwrap(), 4);

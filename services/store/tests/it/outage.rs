@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reeve_store::{Store, StoreError, revision, testing::Postgres};
+use reeve_store::{Store, StoreError, revision, testing::PostgresServer};
 
 use crate::backends;
 
@@ -35,7 +35,7 @@ fn a_sqlite_file_that_is_moved_away_is_an_outage_and_never_an_empty_store() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test's deadline")]
 fn a_postgresql_that_stops_is_an_outage_within_seconds_and_comes_back() {
-    let Some(server) = Postgres::start().unwrap() else { return };
+    let Some(server) = PostgresServer::start_or_skip().unwrap() else { return };
     let store = Store::connect(&server.database().unwrap()).unwrap();
     store.migrate().unwrap();
     revision_of(&store).unwrap();
@@ -46,7 +46,7 @@ fn a_postgresql_that_stops_is_an_outage_within_seconds_and_comes_back() {
         assert!(why.is_unavailable(), "{why}");
     }
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-    server.resume().unwrap();
+    server.restart().unwrap();
     comes_back(&store);
 
     // In the middle of a transaction: nothing panics, and nothing half is left.
@@ -56,7 +56,7 @@ fn a_postgresql_that_stops_is_an_outage_within_seconds_and_comes_back() {
         revision::current(c).map(|_| ())
     });
     assert!(result.unwrap_err().is_unavailable());
-    server.resume().unwrap();
+    server.restart().unwrap();
     comes_back(&store);
 }
 
