@@ -22,9 +22,9 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "1.0.0")]
     version: String,
     /// Times that every text is seen.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 12)]
     epochs: u32,
-    /// The step at the start [default: 0.5 with sgd, 0.003 with adam and adamw].
+    /// The step at the start [default: 0.3 with sgd, 0.003 with adam and adamw].
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Momentum of sgd.
@@ -90,7 +90,7 @@ enum ActivationName {
 impl Arguments {
     fn recipe(&self) -> Recipe {
         let (optimizer, rate) = match self.optimizer {
-            OptimizerName::Sgd => (Optimizer::Sgd, 0.5),
+            OptimizerName::Sgd => (Optimizer::Sgd, 0.3),
             OptimizerName::Adam => (Optimizer::Adam, 0.003),
             OptimizerName::Adamw => (Optimizer::Adamw, 0.003),
         };

@@ -32,6 +32,7 @@ pub(super) const PERSONAL: &[&str] = &[
     " {You can reach me at|Write to me at|My e-mail is|Please answer to} <email>.",
     " {Call me on|My phone number is|You can ring me at} <phone>.",
     " {Contact me by mail|Answer me}: <email> or <phone>.",
+    ", {write to|mail me at|please answer to} <email>.",
 ];
 
 pub(super) const LABELS: &[(&str, Phrases)] = &[
@@ -39,6 +40,7 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "account",
         Phrases {
             cores: &[
+                "I {forgot|lost|do not know} my {password|user name|login}{, what now?|, please help|.}",
                 "I {cannot|can't|am not able to} {log in|sign in} to my {account|profile} {any more|since <day>|from my <device>}.",
                 "the {password reset|verification|confirmation} {link|code|mail} {never arrives|has expired|does not reach me}.",
                 "how do I {change|update} the {e-mail address|phone number|name|password} {on|of} my account?",
@@ -61,6 +63,7 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "billing",
         Phrases {
             cores: &[
+                "{I paid|we paid} <amount> twice, {please check|can you check} the {payment|invoice|bill}.",
                 "{why was I|I was|we were} {charged|billed} {twice|two times|<amount> too much} for {order <order>|the <product>|my subscription}.",
                 "the {invoice|bill} {for|of} {<month>|order <order>} {shows|has} the wrong {amount|address|VAT number|total}.",
                 "please {send|mail} me {the invoice|a copy of the invoice|a receipt} for {<month>|order <order>|my last payment}.",
@@ -83,6 +86,7 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "complaint",
         Phrases {
             cores: &[
+                "{terrible|awful|very bad} {service|support}, {I am angry|shame on you|never again}!",
                 "I am {very|extremely|deeply} {unhappy|disappointed|dissatisfied} with {your service|the way I was treated|your staff}.",
                 "your {agent|employee|colleague} on the {phone|hotline|chat} was {rude|impolite|unfriendly} {to me|and hung up}.",
                 "{this is|that was} the {worst|poorest} {service|customer support|experience} I {ever had|have had in years}.",
@@ -104,6 +108,8 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "delivery",
         Phrases {
             cores: &[
+                "my {parcel|package|order|delivery} {never arrived|has not arrived|did not come|is late|is still not here}.",
+                "{I am still waiting|we still wait} for {my parcel|my package|the delivery|the <product>}.",
                 "where is my {parcel|package|order|<product>}? it {should have arrived|was due} {on <day>|yesterday|last week}.",
                 "the {tracking|shipment} {number|page} {shows nothing|has not changed} since {<day>|last week}.",
                 "the {courier|driver} {left|put} the {parcel|package} {at the wrong door|in the rain|with a neighbour I do not know}.",
@@ -126,6 +132,7 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "praise",
         Phrases {
             cores: &[
+                "{you are|your team is} {great|wonderful|the best}, {thank you|thanks}!",
                 "{I just wanted to say|let me tell you}: {great|excellent|wonderful} {service|work|support}!",
                 "the <product> is {fantastic|brilliant|perfect}, {I love it|we are delighted|it works beautifully}.",
                 "{thank you so much|many thanks} to {<name>|your team|your colleague in <city>} for {the quick help|being so kind|solving it at once}.",
@@ -147,6 +154,7 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "refund",
         Phrases {
             cores: &[
+                "please {refund|give back} {my money|the price} for {the <product>|order <order>}.",
                 "I {want|would like|demand} {my money back|a refund|a full refund} for {order <order>|the <product>}.",
                 "when will {I get my refund|the refund arrive|you return my money}? I {sent back|returned} the <product> {on <day>|two weeks ago}.",
                 "how {do|can} I {return|send back} the <product>? it {does not fit|is not what I ordered|is not as described}.",
@@ -169,6 +177,7 @@ pub(super) const LABELS: &[(&str, Phrases)] = &[
         "technical",
         Phrases {
             cores: &[
+                "the {app|software|program} {keeps crashing|does not start|is not working} {on my <device>|when I open it|today}.",
                 "the {app|website|software} {crashes|freezes|hangs} {on my <device>|when I open it|after the update|every time}.",
                 "I {get|see} {error|the error message} {404|500|E-17|0x80070005} when I {open the app|upload a file|press save}.",
                 "the <product> {does not turn on|does not connect|stopped working} {since <day>|after the update|any more}.",

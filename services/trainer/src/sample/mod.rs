@@ -84,7 +84,7 @@ fn sentence(language: Language, phrases: &Phrases, random: &mut StdRng) -> Strin
     if random.random_bool(0.5) {
         template.push_str(pick(phrases.extras, random));
     }
-    if random.random_bool(0.15) {
+    if random.random_bool(0.3) {
         template.push_str(pick(personal, random));
     }
     template.push_str(pick(closers, random));
