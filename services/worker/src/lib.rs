@@ -1,1 +1,13 @@
-//! reeve-worker
+//! What happens after a call: the worker indexes the logs of the ledger into the store, verifies
+//! them, and removes sessions of the console that have ended.
+//!
+//! The ledger is the truth and the store a view of it. The worker only ever reads the logs, so
+//! that it can be stopped, killed or started anew at any moment; where it stands is the store's
+//! own cursor, moved in the transaction that wrote the rows.
+
+mod indexer;
+mod schedule;
+mod verification;
+
+pub use indexer::{IndexFailed, Indexer};
+pub use schedule::{Intervals, run};

@@ -1,0 +1,159 @@
+use std::{sync::Arc, time::Duration};
+
+use reeve_domain::Clock;
+use reeve_store::{StoreError, session};
+use tokio::{
+    sync::watch,
+    task,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{Indexer, verification};
+
+/// How often the worker does what.
+#[derive(Clone, Copy, Debug)]
+pub struct Intervals {
+    /// Looking for new leaves.
+    pub index: Duration,
+    /// The longest pause while the store is away.
+    pub index_at_most: Duration,
+    /// Verifying the logs from their first byte.
+    pub verify: Duration,
+    /// Removing sessions that have ended.
+    pub expire_sessions: Duration,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self {
+            index: Duration::from_millis(100),
+            index_at_most: Duration::from_secs(2),
+            verify: Duration::from_secs(60),
+            expire_sessions: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Works until `shutdown` becomes true or its sender is gone. A failure is logged once, when it
+/// begins, and tried again; nothing is lost meanwhile, since the logs keep everything.
+pub async fn run(
+    indexer: Indexer,
+    clock: Arc<dyn Clock>,
+    intervals: Intervals,
+    shutdown: watch::Receiver<bool>,
+) {
+    // Apart from each other: verifying a long log must not hold up the index.
+    tokio::join!(
+        index(indexer.clone(), intervals, shutdown.clone()),
+        verify(indexer.clone(), Arc::clone(&clock), intervals.verify, shutdown.clone()),
+        expire(indexer, clock, intervals.expire_sessions, shutdown),
+    );
+}
+
+/// Returns when the worker shall stop.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error says that the sender is gone, and with it whoever wanted the worker.
+    let gone = shutdown.wait_for(|stop| *stop).await.is_err();
+    if gone {
+        tracing::debug!("the worker's owner is gone");
+    }
+}
+
+async fn index(indexer: Indexer, intervals: Intervals, mut shutdown: watch::Receiver<bool>) {
+    let mut pause = intervals.index;
+    let mut trouble = Trouble::default();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let work = indexer.clone();
+        match blocking(move || work.run_once()).await {
+            Some(result) => {
+                pause = match result {
+                    Ok(_) => intervals.index,
+                    Err(_) => pause.saturating_mul(2).min(intervals.index_at_most),
+                };
+                trouble.tell("indexing", result.map(|_| ()));
+            }
+            None => return,
+        }
+    }
+}
+
+async fn verify(
+    indexer: Indexer,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut trouble = Trouble::default();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            _ = ticks.tick() => {}
+        }
+        let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
+        match blocking(move || verification::verify_all(&store, &*clock)).await {
+            Some(result) => trouble.tell("verification", result),
+            None => return,
+        }
+    }
+}
+
+async fn expire(
+    indexer: Indexer,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut trouble = Trouble::default();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            _ = ticks.tick() => {}
+        }
+        let (store, now) = (indexer.store().clone(), clock.now());
+        let work = move || store.write(|c| session::delete_expired(c, now).map(|_| ()));
+        match blocking::<Result<(), StoreError>>(work).await {
+            Some(result) => trouble.tell("expiry of sessions", result),
+            None => return,
+        }
+    }
+}
+
+/// Runs what blocks on a thread for it. `None` when the runtime is shutting down.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match task::spawn_blocking(work).await {
+        Ok(value) => Some(value),
+        Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
+        Err(_) => None,
+    }
+}
+
+/// Logs a failure when it begins or changes, and when it is over.
+#[derive(Default)]
+struct Trouble(Option<String>);
+
+impl Trouble {
+    fn tell<E: std::fmt::Display>(&mut self, what: &str, result: Result<(), E>) {
+        match result {
+            Ok(()) => {
+                if self.0.take().is_some() {
+                    tracing::info!("{what} goes on");
+                }
+            }
+            Err(why) => {
+                let why = why.to_string();
+                if self.0.as_ref() != Some(&why) {
+                    tracing::warn!(reason = %why, "{what} failed and will be tried again");
+                    self.0 = Some(why);
+                }
+            }
+        }
+    }
+}
