@@ -65,8 +65,7 @@ pub fn key_prefix(presented: &str) -> Option<&str> {
 pub fn verify_key(key: &ApiKey, presented: &str, pepper: &Pepper, now: Timestamp) -> bool {
     let hash: Digest = pepper.hash(presented);
     let same = bool::from(hash.as_bytes().ct_eq(key.hash.as_bytes()));
-    let in_force =
-        key.revoked_at.is_none() && key.expires_at.is_none_or(|expires| now < expires);
+    let in_force = key.revoked_at.is_none() && key.expires_at.is_none_or(|expires| now < expires);
     same && in_force
 }
 
@@ -119,7 +118,9 @@ mod tests {
 
     #[test]
     fn what_has_not_the_form_of_a_key_has_no_prefix() {
-        for text in ["", "rv_", "rv_short_x", "sk_AAAAAAAA_x", &format!("rv_AAAAAAAA_{}", "é".repeat(43))] {
+        for text in
+            ["", "rv_", "rv_short_x", "sk_AAAAAAAA_x", &format!("rv_AAAAAAAA_{}", "é".repeat(43))]
+        {
             assert_eq!(key_prefix(text), None, "{text}");
         }
     }

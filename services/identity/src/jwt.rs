@@ -98,13 +98,12 @@ impl JwtVerifier {
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<JwtCaller, TokenRefused> {
         let name = claimed_issuer(token).ok_or(TokenRefused::Malformed)?;
         let issuer = self.0.get(&name).ok_or(TokenRefused::Issuer)?;
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &issuer.key, &issuer.validation)
-                .map_err(|refused| match refused.kind() {
-                    jsonwebtoken::errors::ErrorKind::Json(_) => TokenRefused::Malformed,
-                    _ => TokenRefused::Signature,
-                })?
-                .claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, &issuer.key, &issuer.validation)
+            .map_err(|refused| match refused.kind() {
+                jsonwebtoken::errors::ErrorKind::Json(_) => TokenRefused::Malformed,
+                _ => TokenRefused::Signature,
+            })?
+            .claims;
         let for_us = match &claims.aud {
             Audience::One(one) => one == AUDIENCE,
             Audience::Many(many) => many.iter().any(|one| one == AUDIENCE),
@@ -124,12 +123,7 @@ impl JwtVerifier {
             .map(Scope::new)
             .collect::<Result<_, _>>()
             .map_err(|_| TokenRefused::Malformed)?;
-        Ok(JwtCaller {
-            tenant: issuer.tenant.clone(),
-            issuer: name,
-            subject: claims.sub,
-            scopes,
-        })
+        Ok(JwtCaller { tenant: issuer.tenant.clone(), issuer: name, subject: claims.sub, scopes })
     }
 }
 
@@ -227,7 +221,8 @@ mod tests {
     #[test]
     fn every_other_is_refused() {
         let now = NOW.as_seconds();
-        let of = |seed: u8, claims: &Value| verifier().verify(&token(seed, claims), NOW).unwrap_err();
+        let of =
+            |seed: u8, claims: &Value| verifier().verify(&token(seed, claims), NOW).unwrap_err();
         assert_eq!(of(2, &claims()), TokenRefused::Signature);
         assert_eq!(of(1, &with("iss", json!("https://elsewhere.example"))), TokenRefused::Issuer);
         assert_eq!(of(1, &with("aud", json!("other"))), TokenRefused::Audience);

@@ -45,10 +45,8 @@ impl Pepper {
         match fs::read(path) {
             Ok(bytes) => {
                 let bytes = Zeroizing::new(bytes);
-                let bytes: [u8; 32] = bytes
-                    .as_slice()
-                    .try_into()
-                    .map_err(|_| PepperFile::Length(path.to_owned()))?;
+                let bytes: [u8; 32] =
+                    bytes.as_slice().try_into().map_err(|_| PepperFile::Length(path.to_owned()))?;
                 Ok(Self::new(bytes))
             }
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {

@@ -56,6 +56,8 @@ mod tests {
         let token = SessionToken::generate(&SeededEntropy::new(1));
         assert_eq!(SessionToken::presented(token.reveal()).digest(), token.digest());
         assert_ne!(SessionToken::generate(&SeededEntropy::new(2)).digest(), token.digest());
-        assert!(csrf_matches("abc", "abc") && !csrf_matches("abc", "abd") && !csrf_matches("", "a"));
+        assert!(
+            csrf_matches("abc", "abc") && !csrf_matches("abc", "abd") && !csrf_matches("", "a")
+        );
     }
 }

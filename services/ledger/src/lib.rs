@@ -1,1 +1,52 @@
-//! reeve-ledger
+//! An append-only log that nobody can quietly change: every batch of entries is made durable with
+//! one `fsync` and one signed checkpoint before anybody who waited for it is told so.
+//!
+//! Knows bytes, hashes and files. It does not know what an entry means.
+//!
+//! # Formats
+//!
+//! Hashing and proofs are RFC 6962's. Checkpoints are C2SP tlog-checkpoints, signed notes with an
+//! Ed25519 signature; the public key is kept beside the log as a C2SP vkey. Full tiles of hashes are
+//! kept as C2SP tlog-tiles; they are derived from the entries and made again when they are missing.
+//!
+//! ```text
+//! DIR/lock                          held by the one writer
+//! DIR/log.pub                       the log's public key as a vkey
+//! DIR/checkpoint                    the newest checkpoint: written after the fsync, before the answer
+//! DIR/segments/<first index>.log    frames: entries, and behind each batch its checkpoint
+//! DIR/tile/<level>/<index>          256 hashes each
+//! ```
+//!
+//! # What holds after a crash
+//!
+//! An entry is committed when a signed checkpoint that covers it stands behind it in its segment.
+//! What stands behind the last such checkpoint was never acknowledged; the next open cuts it off. A
+//! log that is shorter than its `checkpoint` file says lost something that was acknowledged: it is
+//! not opened.
+//!
+//! # What holds after a failed write
+//!
+//! A write or `fsync` that failed is never tried again: its batch is refused, the log is
+//! unavailable, and a few times a second it is tried to cut the segment back to what is committed
+//! and to begin a new one. Entries of the failed batch are not in the log, unless the failure came
+//! after the disk had them all, in which case they are found, committed, after a restart; their
+//! callers were told that they are not, which is the safe side.
+
+mod frame;
+mod keys;
+mod note;
+mod reader;
+mod receipt;
+mod segment;
+mod tiles;
+mod tree;
+mod verify;
+mod writer;
+
+pub use keys::{KeyUnusable, load_or_create_key};
+pub use note::{Checkpoint, NoteRefused, VerifierKey};
+pub use reader::{ReadFailed, Reader};
+pub use receipt::{ReceiptProof, ReceiptRefused, verify_receipt};
+pub use tree::{Hash, consistency_holds, inclusion_holds, leaf_hash};
+pub use verify::{Finding, FindingKind, Report, verify};
+pub use writer::{AppendError, Ledger, OpenError, Options, Receipt, Recovery};

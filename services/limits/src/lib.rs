@@ -79,15 +79,20 @@ impl Limits {
 
     /// Counts what the month that began at `month_start` had used before this process began.
     pub fn seed_month(&self, tenant: &TenantId, month_start: Timestamp, items: u64, micros: i64) {
-        self.tenants.rcu(|known| {
-            let mut next = HashMap::clone(known);
-            // Limits may come later than what was used: until then the tenant may not call.
-            let entry = next
-                .entry(tenant.clone())
-                .or_insert_with(|| Arc::new(Tenant::new(tenant::CLOSED, &self.clock)));
+        // Made outside, since the closure runs again when somebody else is faster: whatever it
+        // puts in the map, what was used is counted once.
+        let closed = Arc::new(Tenant::new(tenant::CLOSED, &self.clock));
+        if !self.tenants.load().contains_key(tenant) {
+            self.tenants.rcu(|known| {
+                let mut next = HashMap::clone(known);
+                // Limits may come later than what was used: until then the tenant may not call.
+                next.entry(tenant.clone()).or_insert_with(|| Arc::clone(&closed));
+                next
+            });
+        }
+        if let Some(entry) = self.tenants.load().get(tenant) {
             entry.month().seed(month_start, items, micros);
-            next
-        });
+        }
     }
 
     /// Reserves one call with `items` texts: everything or nothing.
@@ -226,6 +231,13 @@ mod tests {
         let state = limits.reserve(&acme(), 10).unwrap().state();
         assert_eq!(state.policy_header(), r#""rate";q=5;w=1, "month";q=100;w=2592000;qu="items""#);
         assert!(state.state_header().starts_with(r#""rate";r=4;t=1, "month";r=90;t="#));
+    }
+
+    #[test]
+    fn a_large_burst_is_not_told_as_a_large_rate() {
+        let (_, limits) = limits(PlanLimits { requests_per_second: 10, burst: 95, ..PLAN });
+        let state = limits.reserve(&acme(), 1).unwrap().state();
+        assert!(state.policy_header().starts_with(r#""rate";q=95;w=10,"#));
     }
 
     #[test]

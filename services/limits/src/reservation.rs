@@ -2,11 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use reeve_domain::{Code, Timestamp};
 
-use crate::{
-    LimitExceeded, LimitState, month,
-    state::Limit,
-    tenant::Tenant,
-};
+use crate::{LimitExceeded, LimitState, month, state::Limit, tenant::Tenant};
 
 /// What one call has taken of its tenant's limits. Dropped without [`Reservation::settle`], its
 /// quota and budget come back; its concurrency always does.
@@ -32,12 +28,8 @@ impl Reservation {
         }
         let factor = i64::try_from(items).unwrap_or(i64::MAX);
         let micros = plan.item_price_micros.saturating_mul(factor);
-        let mut reservation = Self {
-            tenant: Arc::clone(tenant),
-            items: 0,
-            micros: 0,
-            state: LimitState::none(),
-        };
+        let mut reservation =
+            Self { tenant: Arc::clone(tenant), items: 0, micros: 0, state: LimitState::none() };
         if let Some(code) = reservation.reserve_month(items, micros, now) {
             let state = state(tenant, now, plan.burst.into(), Duration::ZERO);
             return Err(LimitExceeded { code, retry_after: month::left(now), state });
@@ -109,7 +101,10 @@ fn state(tenant: &Tenant, now: Timestamp, calls_left: u64, wait: Duration) -> Li
             Limit {
                 name: "rate",
                 quota: plan.burst.into(),
-                window: Duration::from_secs(1),
+                // In which the whole burst comes back.
+                window: Duration::from_secs(
+                    plan.burst.div_ceil(plan.requests_per_second.max(1)).max(1).into(),
+                ),
                 unit: None,
                 remaining: calls_left,
                 reset: wait,

@@ -29,13 +29,8 @@ impl LimitState {
         for limit in &self.limits {
             separate(&mut header);
             // Writing to a text does not fail.
-            let _ok = write!(
-                header,
-                "\"{}\";q={};w={}",
-                limit.name,
-                limit.quota,
-                limit.window.as_secs()
-            );
+            let _ok =
+                write!(header, "\"{}\";q={};w={}", limit.name, limit.quota, limit.window.as_secs());
             if let Some(unit) = limit.unit {
                 let _ok = write!(header, ";qu=\"{unit}\"");
             }
@@ -48,7 +43,8 @@ impl LimitState {
         let mut header = String::new();
         for limit in &self.limits {
             separate(&mut header);
-            let seconds = limit.reset.as_secs().saturating_add(u64::from(limit.reset.subsec_nanos() > 0));
+            let seconds =
+                limit.reset.as_secs().saturating_add(u64::from(limit.reset.subsec_nanos() > 0));
             let _ok = write!(header, "\"{}\";r={};t={seconds}", limit.name, limit.remaining);
         }
         header

@@ -9,8 +9,10 @@ use std::{
 
 use ed25519_dalek::{
     SigningKey, VerifyingKey,
-    pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _,
-        EncodePublicKey as _, spki::der::pem::LineEnding},
+    pkcs8::{
+        DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+        spki::der::pem::LineEnding,
+    },
 };
 use reeve_domain::Entropy;
 use zeroize::Zeroizing;
@@ -49,10 +51,8 @@ pub fn write_key_pair(
         |path: &Path| KeyFile::Malformed { path: path.to_owned(), expected: "encodable" };
     let secret = key.to_pkcs8_pem(LineEnding::LF).map_err(|_| malformed(private))?;
     write(private, secret.as_bytes(), 0o600)?;
-    let open = key
-        .verifying_key()
-        .to_public_key_pem(LineEnding::LF)
-        .map_err(|_| malformed(public))?;
+    let open =
+        key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|_| malformed(public))?;
     write(public, open.as_bytes(), 0o644)?;
     Ok(key)
 }
@@ -66,10 +66,8 @@ pub fn read_signing_key(path: &Path) -> Result<SigningKey, KeyFile> {
 
 /// Reads a public key.
 pub fn read_verifying_key(path: &Path) -> Result<VerifyingKey, KeyFile> {
-    VerifyingKey::from_public_key_pem(&read(path)?).map_err(|_| KeyFile::Malformed {
-        path: path.to_owned(),
-        expected: "SubjectPublicKeyInfo",
-    })
+    VerifyingKey::from_public_key_pem(&read(path)?)
+        .map_err(|_| KeyFile::Malformed { path: path.to_owned(), expected: "SubjectPublicKeyInfo" })
 }
 
 fn read(path: &Path) -> Result<String, KeyFile> {

@@ -114,14 +114,15 @@ impl OwnedTextRequest {
         let request: InferRequest = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
         let top_k = match request.parameters.get("top_k") {
             None => None,
-            Some(value) => Some(
-                value.as_u64().and_then(|k| u32::try_from(k).ok()).filter(|k| *k > 0).ok_or(
+            Some(value) => {
+                Some(value.as_u64().and_then(|k| u32::try_from(k).ok()).filter(|k| *k > 0).ok_or(
                     TextMalformed::Parameter { name: "top_k", expected: "a number above 0" },
-                )?,
-            ),
+                )?)
+            }
         };
-        let [input] = <[Tensor; 1]>::try_from(request.inputs)
-            .map_err(|inputs| tensor(TEXT, format!("must be the only input, not 1 of {}", inputs.len())))?;
+        let [input] = <[Tensor; 1]>::try_from(request.inputs).map_err(|inputs| {
+            tensor(TEXT, format!("must be the only input, not 1 of {}", inputs.len()))
+        })?;
         if input.name != TEXT {
             let name = Cow::Owned(input.name);
             let problem = format!("is not known here: the input is named `{TEXT}`");
@@ -234,7 +235,10 @@ impl TextResponse {
                 (LABEL, WireData::Texts(data)) => labels = Some((output.shape, data)),
                 (SCORE, WireData::Real(data)) => scores = Some((output.shape, data)),
                 (SCORE, WireData::Whole(data)) => {
-                    let data = data.into_iter().map(|n| if n == 0 { 0.0 } else { 1.0 }).collect();
+                    // Exact for 0 and 1; what is above is refused below, like any number that is no
+                    // probability.
+                    let whole = |n: u32| u16::try_from(n).map_or(f32::INFINITY, f32::from);
+                    let data = data.into_iter().map(whole).collect();
                     scores = Some((output.shape, data));
                 }
                 (TOKENS, WireData::Whole(data)) => tokens = Some((output.shape, data)),
@@ -261,8 +265,7 @@ impl TextResponse {
             return Err(tensor(TOKENS, format!("does not hold {texts} counts")));
         }
         let mut pairs = labels.into_iter().zip(scores);
-        let results =
-            (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
+        let results = (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
         Ok(Self {
             model_name: wire.model_name.into_owned(),
             model_version: wire.model_version.into_owned(),
@@ -314,11 +317,21 @@ mod tests {
         let of = |text: &str| OwnedTextRequest::parse(text.as_bytes()).unwrap_err().to_string();
         assert!(of("{").contains("Open Inference Protocol"));
         let one = |tensor: &str| of(&format!("{{\"inputs\":[{tensor}]}}"));
-        assert!(one(r#"{"name":"ids","shape":[1],"datatype":"BYTES","data":["a"]}"#).contains("ids"));
-        assert!(one(r#"{"name":"text","shape":[1],"datatype":"FP32","data":[1]}"#).contains("BYTES"));
-        assert!(one(r#"{"name":"text","shape":[2],"datatype":"BYTES","data":["a"]}"#).contains("shape"));
-        assert!(one(r#"{"name":"text","shape":[0],"datatype":"BYTES","data":[]}"#).contains("shape"));
-        assert!(one(r#"{"name":"text","shape":[1],"datatype":"BYTES","data":[1]}"#).contains("strings"));
+        assert!(
+            one(r#"{"name":"ids","shape":[1],"datatype":"BYTES","data":["a"]}"#).contains("ids")
+        );
+        assert!(
+            one(r#"{"name":"text","shape":[1],"datatype":"FP32","data":[1]}"#).contains("BYTES")
+        );
+        assert!(
+            one(r#"{"name":"text","shape":[2],"datatype":"BYTES","data":["a"]}"#).contains("shape")
+        );
+        assert!(
+            one(r#"{"name":"text","shape":[0],"datatype":"BYTES","data":[]}"#).contains("shape")
+        );
+        assert!(
+            one(r#"{"name":"text","shape":[1],"datatype":"BYTES","data":[1]}"#).contains("strings")
+        );
     }
 
     #[test]
@@ -332,9 +345,12 @@ mod tests {
             )
         };
         assert!(TextResponse::parse(body(r#"["a"]"#, "[1]", "[3]").as_bytes(), 1).is_ok());
-        for (label, score, tokens) in
-            [("[]", "[0.5]", "[3]"), (r#"["a"]"#, "[7.5]", "[3]"), (r#"["a"]"#, "[0.5]", "[]")]
-        {
+        for (label, score, tokens) in [
+            ("[]", "[0.5]", "[3]"),
+            (r#"["a"]"#, "[7.5]", "[3]"),
+            (r#"["a"]"#, "[7]", "[3]"),
+            (r#"["a"]"#, "[0.5]", "[]"),
+        ] {
             assert!(TextResponse::parse(body(label, score, tokens).as_bytes(), 1).is_err());
         }
     }

@@ -1,0 +1,75 @@
+//! Frames of a segment: length, checksum, kind, index and payload.
+//!
+//! ```text
+//! u32 length of what follows the checksum | u32 CRC-32C of it | u8 kind | u64 index | payload
+//! ```
+//! Numbers are little-endian. The index is the entry's, or for a checkpoint its size.
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameKind {
+    Entry,
+    Checkpoint,
+}
+
+pub(crate) const HEAD: usize = 8;
+const FIXED: usize = 9;
+/// No entry is larger.
+pub(crate) const LARGEST: usize = 1024 * 1024;
+
+pub(crate) fn write(out: &mut Vec<u8>, kind: FrameKind, index: u64, payload: &[u8]) {
+    let mut body = Vec::with_capacity(payload.len().saturating_add(FIXED));
+    body.push(match kind {
+        FrameKind::Entry => 1,
+        FrameKind::Checkpoint => 2,
+    });
+    body.extend_from_slice(&index.to_le_bytes());
+    body.extend_from_slice(payload);
+    out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    out.extend_from_slice(&body);
+}
+
+/// A frame as it was read.
+pub(crate) struct Frame<'a> {
+    pub(crate) kind: FrameKind,
+    pub(crate) index: u64,
+    pub(crate) payload: &'a [u8],
+    /// Its length with head, in bytes.
+    pub(crate) length: usize,
+}
+
+/// What stands at a place where a frame should begin.
+pub(crate) enum Parsed<'a> {
+    Frame(Frame<'a>),
+    /// The bytes end before the frame does.
+    Torn,
+    /// The bytes are there but are no frame.
+    Damaged(&'static str),
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Parsed::Torn };
+    let [a, b, c, d, e, f, g, h] = *head;
+    let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+    if length < FIXED || length > LARGEST.saturating_add(FIXED) {
+        return Parsed::Damaged("a length that no frame has");
+    }
+    let Some(body) = rest.get(..length) else { return Parsed::Torn };
+    if crc32c::crc32c(body) != u32::from_le_bytes([e, f, g, h]) {
+        return Parsed::Damaged("the checksum does not hold");
+    }
+    let Some(([kind], rest)) = body.split_first_chunk::<1>() else {
+        return Parsed::Damaged("no kind");
+    };
+    let Some((index, payload)) = rest.split_first_chunk::<8>() else {
+        return Parsed::Damaged("no index");
+    };
+    let kind = match kind {
+        1 => FrameKind::Entry,
+        2 => FrameKind::Checkpoint,
+        _ => return Parsed::Damaged("a kind that no frame has"),
+    };
+    let index = u64::from_le_bytes(*index);
+    Parsed::Frame(Frame { kind, index, payload, length: length.saturating_add(HEAD) })
+}

@@ -1,0 +1,597 @@
+//! The one writer of a log: a thread that takes whoever waits, writes them together, syncs once,
+//! signs one checkpoint, and answers all.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use ed25519_dalek::SigningKey;
+use parking_lot::Mutex;
+use reeve_domain::{Clock, Origin};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    frame::{self, FrameKind},
+    note::{Checkpoint, NoteRefused, VerifierKey},
+    segment::{self, Frames, Step},
+    tiles::{self, Tile, Tiler},
+    tree::{Frontier, Hash, leaf_hash},
+};
+
+/// How a log is written.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The log's directory; made if it is not there.
+    pub dir: PathBuf,
+    /// The log's name.
+    pub origin: Origin,
+    /// How long an entry may take to become durable.
+    pub commit_deadline: Duration,
+    /// Entries are refused when the disk has fewer free bytes than this.
+    pub headroom_bytes: u64,
+}
+
+/// Entries that may wait for the writer.
+const QUEUE: usize = 8 * 1024;
+/// The largest batch.
+const BATCH: usize = 1024;
+/// A segment that has grown to this is followed by another.
+const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// How often it is tried to go on after a failure, and how often free space is looked at.
+const PROBE_EVERY: Duration = Duration::from_millis(200);
+
+/// A log that cannot be opened for writing.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file cannot be read or written.
+    #[error("the log in `{dir}` cannot be opened: {fault}")]
+    Io {
+        /// The log's directory.
+        dir: PathBuf,
+        /// What the system said.
+        fault: io::Error,
+    },
+    /// Another process writes it.
+    #[error("the log in `{0}` is being written by another process")]
+    Locked(PathBuf),
+    /// The key is not the one that the log was begun with.
+    #[error("the log in `{dir}` belongs to the key {log}, not to {given}")]
+    Key {
+        /// The log's directory.
+        dir: PathBuf,
+        /// The log's key.
+        log: String,
+        /// The key that was given.
+        given: String,
+    },
+    /// The log is not what it was when it was last acknowledged.
+    #[error(
+        "the log in `{dir}` was changed since it was written: {what}; `reeve ledger verify` names the place"
+    )]
+    Tampered {
+        /// The log's directory.
+        dir: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+}
+
+/// What opening a log found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Committed entries.
+    pub size: u64,
+    /// Bytes of entries that were never acknowledged, cut off.
+    pub discarded_bytes: u64,
+}
+
+/// Why an entry was not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The log cannot be written now.
+    #[error("the log cannot be written now")]
+    Unavailable,
+    /// It did not become durable in time. It may stand in the log all the same.
+    #[error("the entry did not become durable in time")]
+    Deadline,
+    /// The disk is almost full.
+    #[error("the log's disk is almost full")]
+    Full,
+}
+
+/// Where an entry stands, and the signed checkpoint that covers it.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// The log.
+    pub origin: Origin,
+    /// The entry's place, counted from 0.
+    pub index: u64,
+    /// Its RFC 6962 hash.
+    pub leaf_hash: Hash,
+    /// The checkpoint's size.
+    pub size: u64,
+    /// The checkpoint as a signed note.
+    pub checkpoint: Arc<str>,
+}
+
+struct Waiting {
+    entry: Vec<u8>,
+    answer: oneshot::Sender<Result<Receipt, AppendError>>,
+}
+
+struct State {
+    available: AtomicBool,
+    size: AtomicU64,
+    checkpoint: Mutex<Arc<str>>,
+}
+
+/// A log open for writing. Clones share it.
+#[derive(Clone)]
+pub struct Ledger {
+    queue: mpsc::Sender<Waiting>,
+    state: Arc<State>,
+    deadline: Duration,
+}
+
+impl Ledger {
+    /// Opens a log, or begins it: cuts off what was never acknowledged, and refuses a log that lost
+    /// or changed what was.
+    pub fn open(
+        options: Options,
+        key: SigningKey,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let (writer, recovery, note) = Writer::open(&options, key, clock)?;
+        let state = Arc::new(State {
+            available: AtomicBool::new(true),
+            size: AtomicU64::new(recovery.size),
+            checkpoint: Mutex::new(note),
+        });
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let of_writer = Arc::clone(&state);
+        thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || writer.run(waiting, &of_writer))
+            .map_err(|fault| OpenError::Io { dir: options.dir, fault })?;
+        Ok((Self { queue, state, deadline: options.commit_deadline }, recovery))
+    }
+
+    /// Appends an entry and waits until it is durable.
+    pub async fn append(&self, entry: Vec<u8>) -> Result<Receipt, AppendError> {
+        let answer = self.enqueue(entry)?;
+        match tokio::time::timeout(self.deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(AppendError::Unavailable),
+            Err(_) => Err(AppendError::Deadline),
+        }
+    }
+
+    /// The same outside an async context. Waits without the deadline.
+    pub fn append_blocking(&self, entry: Vec<u8>) -> Result<Receipt, AppendError> {
+        self.enqueue(entry)?.blocking_recv().unwrap_or(Err(AppendError::Unavailable))
+    }
+
+    fn enqueue(
+        &self,
+        entry: Vec<u8>,
+    ) -> Result<oneshot::Receiver<Result<Receipt, AppendError>>, AppendError> {
+        if entry.len() > frame::LARGEST {
+            return Err(AppendError::Unavailable);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .try_send(Waiting { entry, answer })
+            .map(|()| answered)
+            .map_err(|_| AppendError::Unavailable)
+    }
+
+    /// Whether the last commit succeeded.
+    pub fn is_available(&self) -> bool {
+        self.state.available.load(Ordering::Acquire)
+    }
+
+    /// Committed entries.
+    pub fn size(&self) -> u64 {
+        self.state.size.load(Ordering::Acquire)
+    }
+
+    /// The newest checkpoint as a signed note.
+    pub fn checkpoint(&self) -> Arc<str> {
+        self.state.checkpoint.lock().clone()
+    }
+}
+
+/// An open segment, and how far it is committed.
+struct Segment {
+    path: PathBuf,
+    file: File,
+    committed: u64,
+}
+
+struct Writer {
+    dir: PathBuf,
+    origin: Origin,
+    key: SigningKey,
+    clock: Arc<dyn Clock>,
+    headroom: u64,
+    tree: Frontier,
+    tiler: Tiler,
+    segment: Segment,
+    /// A write failed: the segment may hold more than what is committed.
+    failed: bool,
+    last_probe: Option<Duration>,
+    last_space: Option<(Duration, bool)>,
+    _lock: nix::fcntl::Flock<File>,
+}
+
+impl Writer {
+    fn open(
+        options: &Options,
+        key: SigningKey,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Recovery, Arc<str>), OpenError> {
+        let dir = options.dir.clone();
+        let io = |fault| OpenError::Io { dir: dir.clone(), fault };
+        let tampered = |what: String| OpenError::Tampered { dir: dir.clone(), what };
+        fs::create_dir_all(segment::dir(&dir)).map_err(io)?;
+        let lock = File::create(dir.join("lock")).map_err(io)?;
+        let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusiveNonblock)
+            .map_err(|_| OpenError::Locked(dir.clone()))?;
+        let verifier = VerifierKey::new(options.origin.clone(), key.verifying_key());
+        claim(&dir, &verifier)?;
+
+        let Recovered { tree, tiler, tiles, mut segment, discarded, known } =
+            recover(&dir, &verifier)?;
+        // What was acknowledged last must be a prefix of what is here.
+        let acknowledged = match fs::read_to_string(dir.join("checkpoint")) {
+            Ok(note) => Some(
+                Checkpoint::open(&note, &verifier)
+                    .map_err(|refused| tampered(format!("`checkpoint`: {refused}")))?,
+            ),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
+            Err(fault) => return Err(io(fault)),
+        };
+        match &acknowledged {
+            Some(last) if last.size > tree.size() => {
+                return Err(tampered(format!(
+                    "{} entries were acknowledged, {} are there",
+                    last.size,
+                    tree.size()
+                )));
+            }
+            Some(last) if known.get(&last.size) != Some(&last.root) => {
+                return Err(tampered(
+                    "the entries are not those that were acknowledged".to_owned(),
+                ));
+            }
+            None if tree.size() > 0 => {
+                return Err(tampered("`checkpoint` is missing".to_owned()));
+            }
+            _ => {}
+        }
+        for tile in &tiles {
+            tiles::keep(&dir, tile).map_err(io)?;
+        }
+        if segment.is_none() {
+            segment = Some(begin(&dir, &options.origin, tree.size()).map_err(io)?);
+        }
+        let Some(segment) = segment else {
+            return Err(io(io::Error::other("no segment to write to")));
+        };
+        segment.file.set_len(segment.committed).map_err(io)?;
+        segment.file.sync_all().map_err(io)?;
+        let size = tree.size();
+        let checkpoint = Checkpoint { origin: options.origin.clone(), size, root: tree.root() };
+        let note: Arc<str> = checkpoint.sign(&key).into();
+        publish(&dir, &note).map_err(io)?;
+        let writer = Self {
+            dir: dir.clone(),
+            origin: options.origin.clone(),
+            key,
+            clock,
+            headroom: options.headroom_bytes,
+            tree,
+            tiler,
+            segment,
+            failed: false,
+            last_probe: None,
+            last_space: None,
+            _lock: lock,
+        };
+        Ok((writer, Recovery { size, discarded_bytes: discarded }, note))
+    }
+
+    fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, state: &State) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            // Whoever waits when the writer is free goes along; nobody is waited for.
+            if waiting.blocking_recv_many(&mut batch, BATCH) == 0 {
+                return;
+            }
+            let outcome = self.commit(&batch);
+            state.available.store(outcome.is_ok(), Ordering::Release);
+            match outcome {
+                Ok((first, leaves, note)) => {
+                    state.size.store(self.tree.size(), Ordering::Release);
+                    *state.checkpoint.lock() = Arc::clone(&note);
+                    let indices = first..;
+                    for ((waiting, index), leaf_hash) in batch.drain(..).zip(indices).zip(leaves) {
+                        let receipt = Receipt {
+                            origin: self.origin.clone(),
+                            index,
+                            leaf_hash,
+                            size: self.tree.size(),
+                            checkpoint: Arc::clone(&note),
+                        };
+                        // Whoever no longer waits is recorded all the same.
+                        drop(waiting.answer.send(Ok(receipt)));
+                    }
+                }
+                Err(error) => {
+                    for waiting in batch.drain(..) {
+                        drop(waiting.answer.send(Err(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes a batch durable: all of it or nothing that is acknowledged.
+    fn commit(&mut self, batch: &[Waiting]) -> Result<(u64, Vec<Hash>, Arc<str>), AppendError> {
+        if self.failed {
+            self.probe()?;
+        }
+        if !self.has_space() {
+            return Err(AppendError::Full);
+        }
+        let first = self.tree.size();
+        let (mut tree, mut tiler) = (self.tree.clone(), self.tiler.clone());
+        let mut bytes = Vec::with_capacity(batch.len().saturating_mul(1024));
+        let (mut leaves, mut full) = (Vec::with_capacity(batch.len()), Vec::new());
+        for waiting in batch {
+            let leaf = leaf_hash(&waiting.entry);
+            frame::write(&mut bytes, FrameKind::Entry, tree.size(), &waiting.entry);
+            tree.push(leaf);
+            full.extend(tiler.push(leaf));
+            leaves.push(leaf);
+        }
+        let checkpoint =
+            Checkpoint { origin: self.origin.clone(), size: tree.size(), root: tree.root() };
+        let note: Arc<str> = checkpoint.sign(&self.key).into();
+        frame::write(&mut bytes, FrameKind::Checkpoint, tree.size(), note.as_bytes());
+        let written = self.write(&bytes, &note, &full);
+        if let Err(fault) = written {
+            tracing::error!(error = %fault, log = %self.origin, "a commit failed: the log is unavailable");
+            self.failed = true;
+            self.last_probe = Some(self.clock.monotonic());
+            return Err(AppendError::Unavailable);
+        }
+        self.tree = tree;
+        self.tiler = tiler;
+        Ok((first, leaves, note))
+    }
+
+    fn write(&mut self, bytes: &[u8], note: &str, full: &[Tile]) -> io::Result<()> {
+        self.still_there()?;
+        if self.segment.committed >= SEGMENT_BYTES {
+            self.segment = begin(&self.dir, &self.origin, self.tree.size())?;
+        }
+        self.segment.file.write_all(bytes)?;
+        self.segment.file.sync_data()?;
+        publish(&self.dir, note)?;
+        self.segment.committed =
+            self.segment.committed.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        for tile in full {
+            // A tile that cannot be written now is made at the next start.
+            if let Err(fault) = tiles::keep(&self.dir, tile) {
+                tracing::warn!(error = %fault, "a tile could not be written");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the segment's path still leads to the file that is being written: what is written
+    /// to a file that was deleted or moved away is lost.
+    fn still_there(&self) -> io::Result<()> {
+        let (path, open) = (fs::metadata(&self.segment.path)?, self.segment.file.metadata()?);
+        if (path.dev(), path.ino()) != (open.dev(), open.ino()) {
+            return Err(io::Error::other("the segment was replaced by another file"));
+        }
+        if open.len() != self.segment.committed {
+            return Err(io::Error::other("the segment's length was changed by somebody else"));
+        }
+        Ok(())
+    }
+
+    /// Tries to go on after a failure: the segment is cut back to what is committed and left, and
+    /// another begun. Without the old one there is no log to go on with.
+    fn probe(&mut self) -> Result<(), AppendError> {
+        let now = self.clock.monotonic();
+        if self.last_probe.is_some_and(|last| now.saturating_sub(last) < PROBE_EVERY) {
+            return Err(AppendError::Unavailable);
+        }
+        self.last_probe = Some(now);
+        match self.resume() {
+            Ok(()) => {
+                tracing::info!(log = %self.origin, size = self.tree.size(), "the log is available again");
+                self.failed = false;
+                Ok(())
+            }
+            Err(fault) => {
+                tracing::debug!(error = %fault, "the log is still unavailable");
+                Err(AppendError::Unavailable)
+            }
+        }
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        let path = fs::metadata(&self.segment.path)?;
+        let open = self.segment.file.metadata()?;
+        if (path.dev(), path.ino()) != (open.dev(), open.ino()) {
+            return Err(io::Error::other("the segment was replaced by another file"));
+        }
+        if open.len() < self.segment.committed {
+            return Err(io::Error::other("the segment is shorter than what was committed"));
+        }
+        // The failed file handle is not trusted any more: its errors may have been swallowed.
+        let old = OpenOptions::new().write(true).open(&self.segment.path)?;
+        old.set_len(self.segment.committed)?;
+        old.sync_all()?;
+        let checkpoint = Checkpoint {
+            origin: self.origin.clone(),
+            size: self.tree.size(),
+            root: self.tree.root(),
+        };
+        publish(&self.dir, &checkpoint.sign(&self.key))?;
+        self.segment = begin(&self.dir, &self.origin, self.tree.size())?;
+        Ok(())
+    }
+
+    fn has_space(&mut self) -> bool {
+        let now = self.clock.monotonic();
+        if let Some((at, enough)) = self.last_space
+            && now.saturating_sub(at) < PROBE_EVERY
+        {
+            return enough;
+        }
+        let enough = nix::sys::statvfs::statvfs(&self.dir).is_ok_and(|disk| {
+            disk.blocks_available().saturating_mul(disk.fragment_size()) >= self.headroom
+        });
+        // A directory that is away is found, and named, by the commit.
+        let enough = enough || !self.dir.exists();
+        self.last_space = Some((now, enough));
+        enough
+    }
+}
+
+/// Writes the log's public key beside it the first time, and compares it later.
+fn claim(dir: &Path, verifier: &VerifierKey) -> Result<(), OpenError> {
+    let io = |fault| OpenError::Io { dir: dir.to_owned(), fault };
+    let path = dir.join("log.pub");
+    let given = format!("{verifier}\n");
+    match fs::read_to_string(&path) {
+        Ok(log) if log == given => Ok(()),
+        Ok(log) => {
+            let (log, given) = (log.trim().to_owned(), verifier.to_string());
+            Err(OpenError::Key { dir: dir.to_owned(), log, given })
+        }
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+            fs::write(&path, given).map_err(io)
+        }
+        Err(fault) => Err(io(fault)),
+    }
+}
+
+/// Begins a segment, durable before it is used.
+fn begin(dir: &Path, origin: &Origin, first: u64) -> io::Result<Segment> {
+    let path = segment::path(dir, first);
+    let header = segment::header(origin, first);
+    // A segment of the same name can only be one that holds nothing committed.
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    file.write_all(&header)?;
+    file.sync_all()?;
+    File::open(segment::dir(dir))?.sync_all()?;
+    let file = OpenOptions::new().append(true).open(&path)?;
+    Ok(Segment { path, file, committed: u64::try_from(header.len()).unwrap_or(u64::MAX) })
+}
+
+/// Puts a checkpoint in the place of the one before in a single step.
+fn publish(dir: &Path, note: &str) -> io::Result<()> {
+    let new = dir.join("checkpoint.new");
+    fs::write(&new, note)?;
+    fs::rename(new, dir.join("checkpoint"))
+}
+
+struct Recovered {
+    tree: Frontier,
+    tiler: Tiler,
+    tiles: Vec<Tile>,
+    /// The last segment, open for appending.
+    segment: Option<Segment>,
+    discarded: u64,
+    /// The root at every checkpoint's size.
+    known: std::collections::HashMap<u64, Hash>,
+}
+
+/// Reads all segments, checking everything that opening can check.
+fn recover(dir: &Path, verifier: &VerifierKey) -> Result<Recovered, OpenError> {
+    let io = |fault| OpenError::Io { dir: dir.to_owned(), fault };
+    let tampered = |what: String| OpenError::Tampered { dir: dir.to_owned(), what };
+    let segments = segment::list(dir).map_err(io)?;
+    let mut done = Recovered {
+        tree: Frontier::default(),
+        tiler: Tiler::default(),
+        tiles: Vec::new(),
+        segment: None,
+        discarded: 0,
+        known: std::collections::HashMap::from([(0, crate::tree::empty_root())]),
+    };
+    let last = segments.len().saturating_sub(1);
+    for (number, (first, path)) in segments.into_iter().enumerate() {
+        let is_last = number == last;
+        if first != done.tree.size() {
+            return Err(tampered(format!("the entries from {} on are missing", done.tree.size())));
+        }
+        let Some(mut frames) = Frames::open(&path, verifier.origin(), first).map_err(io)? else {
+            let length = fs::metadata(&path).map_err(io)?.len();
+            let whole = u64::try_from(segment::header(verifier.origin(), first).len());
+            if is_last && whole.is_ok_and(|whole| length < whole) {
+                // A crash while the segment was begun: nothing stood in it.
+                done.segment = None;
+                continue;
+            }
+            return Err(tampered(format!("the header of `{}`", path.display())));
+        };
+        let (mut tree, mut tiler, mut tiles) = (done.tree.clone(), done.tiler.clone(), Vec::new());
+        let mut committed = frames.offset;
+        loop {
+            match frames.next().map_err(io)? {
+                Step::Entry { index, payload } if index == tree.size() => {
+                    let leaf = leaf_hash(&payload);
+                    tree.push(leaf);
+                    tiles.extend(tiler.push(leaf));
+                }
+                Step::Checkpoint { note, .. } => {
+                    let note = String::from_utf8_lossy(&note);
+                    let found = Checkpoint::open(&note, verifier)
+                        .map_err(|refused: NoteRefused| tampered(refused.to_string()))?;
+                    if found.size != tree.size() || found.root != tree.root() {
+                        return Err(tampered(format!(
+                            "the entries before {} are not those that were signed",
+                            found.size
+                        )));
+                    }
+                    done.known.insert(found.size, found.root);
+                    done.tree = tree.clone();
+                    done.tiler = tiler.clone();
+                    done.tiles.append(&mut tiles);
+                    committed = frames.offset;
+                }
+                Step::End => break,
+                // Never acknowledged, if what was acknowledged is all here: compared by the caller.
+                Step::Torn | Step::Damaged(_) | Step::Entry { .. } if is_last => break,
+                Step::Torn | Step::Damaged(_) | Step::Entry { .. } => {
+                    return Err(tampered(format!("`{}` is damaged", path.display())));
+                }
+            }
+        }
+        let length = fs::metadata(&path).map_err(io)?.len();
+        let rest = length.saturating_sub(committed);
+        if rest > 0 && !is_last {
+            return Err(tampered(format!("`{}` has unsigned entries", path.display())));
+        }
+        done.discarded = done.discarded.saturating_add(rest);
+        let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
+        done.segment = Some(Segment { path, file, committed });
+    }
+    Ok(done)
+}
