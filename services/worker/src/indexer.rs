@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reeve_domain::Origin;
 use reeve_ledger::Reader;
@@ -80,7 +80,7 @@ impl Indexer {
         failure.map_or(Ok(indexed), Err)
     }
 
-    fn index_log(&self, origin: &Origin, dir: &PathBuf) -> Result<usize, IndexFailed> {
+    fn index_log(&self, origin: &Origin, dir: &Path) -> Result<usize, IndexFailed> {
         let store_failed = |source| IndexFailed::Store { origin: origin.clone(), source };
         let log_failed = |reason: String| IndexFailed::Log { origin: origin.clone(), reason };
         let from = self.store.read(|c| audit::cursor(c, origin)).map_err(store_failed)?;
