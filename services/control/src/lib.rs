@@ -1,1 +1,20 @@
-//! reeve-control
+//! The control plane: the API behind the console ([`openapi`]) and the console's static files.
+//!
+//! Every change is recorded in the control plane's own log before it is made, and what auditors
+//! read is recorded too. It must not know the gateway, nor how a log keeps its leaves: it is given
+//! a [`ControlLog`] to append to and [`LogFiles`] to prove and verify with.
+
+mod evidence;
+mod page;
+mod problem;
+mod routes;
+mod server;
+mod signed_in;
+mod state;
+
+pub use evidence::{
+    Appending, ControlLog, Inclusion, LogFault, LogFiles, LogUnavailable, Verified,
+};
+pub use problem::{FieldFault, Problem};
+pub use routes::openapi;
+pub use server::{ControlOptions, server};

@@ -1,0 +1,141 @@
+use std::{io, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, Error, HttpServer,
+    body::MessageBody,
+    dev::{Server, ServiceRequest, ServiceResponse},
+    error::JsonPayloadError,
+    http::header::{HeaderName, HeaderValue},
+    middleware::{DefaultHeaders, Next, from_fn},
+    web,
+};
+use reeve_domain::{Clock, Code, Entropy};
+use reeve_identity::Pepper;
+use reeve_store::Store;
+
+use crate::{
+    evidence::{ControlLog, LogFiles},
+    problem::Refused,
+    routes::{self, StaticDir},
+    state::Control,
+};
+
+/// The largest body that is read, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What a control plane is made of. Everything with a life of its own is made by the caller.
+pub struct ControlOptions {
+    /// Where to listen; already bound, so that a test can take a free port.
+    pub listener: TcpListener,
+    /// Worker threads.
+    pub workers: usize,
+    /// Tenants, keys, policy, and the index of the logs.
+    pub store: Store,
+    /// The control plane's own log.
+    pub log: Arc<dyn ControlLog>,
+    /// All logs, for proofs and verification.
+    pub files: Arc<dyn LogFiles>,
+    /// Keyed hashing of API keys.
+    pub pepper: Pepper,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and secrets.
+    pub entropy: Arc<dyn Entropy>,
+    /// The console's built files.
+    pub static_dir: Option<PathBuf>,
+    /// Whether the session's cookie is only sent over TLS.
+    pub secure_cookie: bool,
+}
+
+/// Starts the control plane inside an actix system. It serves while the returned server is awaited.
+pub fn server(options: ControlOptions) -> io::Result<Server> {
+    let control = web::Data::new(Control::new(
+        options.store,
+        options.log,
+        options.files,
+        options.pepper,
+        options.clock,
+        options.entropy,
+        options.secure_cookie,
+    ));
+    let console = web::Data::new(StaticDir(options.static_dir));
+    Ok(HttpServer::new(move || {
+        App::new()
+            .app_data(control.clone())
+            .app_data(console.clone())
+            .app_data(
+                web::JsonConfig::default()
+                    .limit(BODY_LIMIT)
+                    .error_handler(|error, _| json_refused(&error)),
+            )
+            .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                Refused::from(Code::InvalidRequest).because(error.to_string()).into()
+            }))
+            .app_data(
+                web::PathConfig::default()
+                    .error_handler(|_, _| Refused::from(Code::RouteNotFound).into()),
+            )
+            .configure(routes::configure)
+            .wrap(security_headers())
+            .wrap(from_fn(request_id))
+    })
+    .workers(options.workers.max(1))
+    .client_request_timeout(Duration::from_secs(10))
+    .shutdown_timeout(10)
+    .disable_signals()
+    .listen(options.listener)?
+    .run())
+}
+
+fn json_refused(error: &JsonPayloadError) -> Error {
+    match error {
+        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
+            Refused::from(Code::PayloadTooLarge)
+        }
+        JsonPayloadError::ContentType => Refused::from(Code::UnsupportedMediaType)
+            .because("send `Content-Type: application/json`"),
+        JsonPayloadError::Deserialize(why) if why.is_data() => {
+            Refused::from(Code::InvalidRequest).because(data_fault(why))
+        }
+        _ => Code::MalformedJson.into(),
+    }
+    .into()
+}
+
+/// Where the fault is. Serde's own words may repeat a value, and a value may be a password.
+fn data_fault(why: &serde_json::Error) -> String {
+    format!(
+        "a field is missing, unknown or of the wrong type at line {} column {}",
+        why.line(),
+        why.column()
+    )
+}
+
+fn security_headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add((
+            "Content-Security-Policy",
+            // Mantine sets styles in attributes.
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+             object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ))
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("X-Frame-Options", "DENY"))
+        .add(("Referrer-Policy", "no-referrer"))
+        .add(("Cache-Control", "no-store"))
+}
+
+/// Gives every request an id, which its answer and what is logged of it carry.
+async fn request_id(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let id = request
+        .app_data::<web::Data<Control>>()
+        .map(|control| format!("req_{}", control.entropy.uuid(control.clock.now()).simple()));
+    let mut response = next.call(request).await?;
+    if let Some(value) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+    Ok(response)
+}

@@ -1,0 +1,95 @@
+use std::{future::Future, marker::PhantomData, pin::Pin};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::Method, web};
+use reeve_domain::{Actor, Code};
+use reeve_identity::{Role, SessionToken, csrf_matches};
+use reeve_store::{session, session::Session, user, user::User};
+
+use crate::{problem::Refused, state::Control};
+
+pub(crate) const COOKIE: &str = "reeve_session";
+
+/// Which roles may use a route.
+pub(crate) trait Allowed {
+    const ROLES: &'static [Role];
+}
+
+macro_rules! allowed {
+    ($($(#[$doc:meta])* $name:ident = [$($role:ident),*];)*) => {
+        $($(#[$doc])* pub(crate) struct $name;
+        impl Allowed for $name {
+            const ROLES: &'static [Role] = &[$(Role::$role),*];
+        })*
+    };
+}
+
+allowed! {
+    /// Whoever is signed in.
+    Anyone = [Operator, PolicyAuthor, PolicyApprover, Auditor, TenantAdmin];
+    /// Changes tenants and keys.
+    Operator = [Operator];
+    /// Reads what operators change.
+    OperationsReader = [Operator, Auditor];
+    /// Reads policy.
+    PolicyReader = [PolicyAuthor, PolicyApprover, Auditor];
+    /// Reads the evidence.
+    Auditor = [Auditor];
+    /// Reads the first screen.
+    OverviewReader = [Operator, PolicyAuthor, PolicyApprover, Auditor];
+}
+
+/// Proof that a request comes from a person who is signed in and has one of `R`'s roles, and, if
+/// it may change something, that it carries the session's CSRF token.
+pub(crate) struct SignedIn<R> {
+    pub(crate) user: User,
+    pub(crate) session: Session,
+    role: PhantomData<R>,
+}
+
+impl<R> SignedIn<R> {
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::User(self.user.id.clone())
+    }
+}
+
+impl<R: Allowed + 'static> FromRequest for SignedIn<R> {
+    type Error = Refused;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Refused>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let (user, session) = who(&request).await?;
+            let has = |role: &Role| user.roles.iter().any(|name| name == role.as_str());
+            if !R::ROLES.iter().any(has) {
+                return Err(Code::RoleRequired.into());
+            }
+            Ok(Self { user, session, role: PhantomData })
+        })
+    }
+}
+
+async fn who(request: &HttpRequest) -> Result<(User, Session), Refused> {
+    let control = request
+        .app_data::<web::Data<Control>>()
+        .ok_or_else(|| Refused::internal(&"the application has no state"))?;
+    let cookie = request.cookie(COOKIE).ok_or(Code::MissingCredential)?;
+    let digest = SessionToken::presented(cookie.value()).digest();
+    let found = control
+        .read(move |c| {
+            let Some(session) = session::get(c, &digest)? else { return Ok(None) };
+            Ok(user::get(c, &session.user)?.map(|user| (user, session)))
+        })
+        .await?;
+    let (user, session) = found.ok_or(Code::InvalidCredential)?;
+    if session.expires_at <= control.clock.now() || user.disabled || !control.touch(digest) {
+        return Err(Code::InvalidCredential.into());
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let sent = request.headers().get("X-CSRF-Token").and_then(|value| value.to_str().ok());
+        if !csrf_matches(sent.unwrap_or_default(), &session.csrf) {
+            return Err(Code::CsrfTokenMismatch.into());
+        }
+    }
+    Ok((user, session))
+}

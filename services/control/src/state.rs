@@ -1,0 +1,162 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix_web::web;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
+use reeve_domain::{
+    Actor, Clock, Code, ControlEvent, Digest, Entropy, Record, TenantId, Timestamp,
+};
+use reeve_identity::Pepper;
+use reeve_store::{Connection, Store, StoreError};
+
+use crate::{
+    evidence::{ControlLog, LogFiles},
+    problem::Refused,
+};
+
+/// A session that nobody used for so long is over.
+const IDLE: Duration = Duration::from_secs(60 * 60);
+/// Attempts to sign in, for each name and each address.
+const ATTEMPTS_A_MINUTE: NonZeroU32 = match NonZeroU32::new(10) {
+    Some(ten) => ten,
+    None => NonZeroU32::MIN,
+};
+/// More names than this are not remembered at once.
+const REMEMBERED: usize = 10_000;
+
+/// What every handler works with.
+pub(crate) struct Control {
+    pub(crate) store: Store,
+    pub(crate) log: Arc<dyn ControlLog>,
+    pub(crate) files: Arc<dyn LogFiles>,
+    pub(crate) pepper: Pepper,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) secure_cookie: bool,
+    attempts: DefaultKeyedRateLimiter<String>,
+    seen: Mutex<HashMap<Digest, Timestamp>>,
+}
+
+/// What is about to be done, to be recorded first.
+pub(crate) struct Deed {
+    pub(crate) actor: Actor,
+    pub(crate) action: &'static str,
+    pub(crate) target: String,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) details: BTreeMap<String, String>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        store: Store,
+        log: Arc<dyn ControlLog>,
+        files: Arc<dyn LogFiles>,
+        pepper: Pepper,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        secure_cookie: bool,
+    ) -> Self {
+        let attempts = RateLimiter::keyed(Quota::per_minute(ATTEMPTS_A_MINUTE));
+        let seen = Mutex::default();
+        Self { store, log, files, pepper, clock, entropy, secure_cookie, attempts, seen }
+    }
+
+    /// Runs `work` on a thread that may block, in a transaction that only reads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let store = self.store.clone();
+        Ok(block(move || store.read(work)).await??)
+    }
+
+    /// Runs `work` on a thread that may block, in a transaction that is committed if it succeeds.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let store = self.store.clone();
+        Ok(block(move || store.write(work)).await??)
+    }
+
+    /// Records what is about to be done, or was refused with `code`. Whoever calls must not go on
+    /// if this fails.
+    pub(crate) async fn record(&self, deed: &Deed, code: Option<Code>) -> Result<(), Refused> {
+        let event = ControlEvent {
+            at: self.clock.now(),
+            actor: deed.actor.clone(),
+            action: deed.action.to_owned(),
+            target: deed.target.clone(),
+            tenant: deed.tenant.clone(),
+            code,
+            details: deed.details.clone(),
+        };
+        let entry = serde_json::to_vec(&Record::Control(Box::new(event)))
+            .map_err(|why| Refused::internal(&why))?;
+        self.log.append(entry).await.map_err(|_| Refused::from(Code::AuditUnavailable).until(1))
+    }
+
+    /// Records `deed`, then makes its change. A change that then fails is recorded as refused, so
+    /// that the log never claims what did not happen.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        deed: &Deed,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.record(deed, None).await?;
+        match self.write(work).await {
+            Ok(done) => Ok(done),
+            Err(refused) => {
+                self.record(deed, Some(refused.code())).await?;
+                Err(refused)
+            }
+        }
+    }
+
+    /// Refuses an attempt to sign in if there were too many of the same name or address.
+    pub(crate) fn throttle(&self, keys: [String; 2]) -> Result<(), Refused> {
+        if self.attempts.len() > REMEMBERED {
+            self.attempts.retain_recent();
+        }
+        for key in keys {
+            if let Err(until) = self.attempts.check_key(&key) {
+                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
+                return Err(
+                    Refused::from(Code::RateLimited).until(wait.as_secs().saturating_add(1))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a session is used. False if it was left alone for too long. After a restart
+    /// every session begins its idle time anew.
+    pub(crate) fn touch(&self, session: Digest) -> bool {
+        let now = self.clock.now();
+        let mut seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let last = seen.get(&session).copied();
+        if last.is_some_and(|last| now.since(last) > IDLE) {
+            return false;
+        }
+        if last.is_none() && seen.len() >= REMEMBERED {
+            seen.retain(|_, last| now.since(*last) <= IDLE);
+        }
+        seen.insert(session, now);
+        true
+    }
+
+    pub(crate) fn forget(&self, session: &Digest) {
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(session);
+    }
+}
+
+/// Runs what blocks on a thread where it may.
+pub(crate) async fn block<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refused> {
+    web::block(work).await.map_err(|why| Refused::internal(&why))
+}
