@@ -5,6 +5,7 @@
 //! a [`ControlLog`] to append to and [`LogFiles`] to prove and verify with.
 
 mod evidence;
+mod ledger;
 mod page;
 mod problem;
 mod routes;
@@ -15,6 +16,7 @@ mod state;
 pub use evidence::{
     Appending, ControlLog, Inclusion, LogFault, LogFiles, LogUnavailable, Verified,
 };
+pub use ledger::LogDirs;
 pub use problem::{FieldFault, Problem};
 pub use routes::openapi;
 pub use server::{ControlOptions, server};
