@@ -1,10 +1,5 @@
 //! Bundles, what keeps them from being enforced, and what they decide.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test says what it expects by failing"
-)]
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

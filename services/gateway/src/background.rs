@@ -61,10 +61,10 @@ async fn catch_up(shared: &Arc<Shared>, away: &mut bool) {
             if std::mem::take(away) {
                 tracing::info!("the store is back");
             }
-            if let Some(directory) = newer {
-                if install(shared, &directory) {
-                    keep(shared, directory).await;
-                }
+            if let Some(directory) = newer
+                && install(shared, &directory)
+            {
+                keep(shared, directory).await;
             }
         }
         Ok(Err(refused)) => {

@@ -8,7 +8,9 @@ use reeve_limits::Limits;
 use reeve_protocol::warrant::WarrantSigner;
 use reeve_store::Store;
 
-use crate::{anonymous::AnonymousRefusals, pods::PodBoard, snapshot::Snapshot};
+use crate::{
+    anonymous::AnonymousRefusals, idempotency::Answers, pods::PodBoard, snapshot::Snapshot,
+};
 
 /// What all workers of a gateway share.
 pub struct Shared {
@@ -19,6 +21,8 @@ pub struct Shared {
     pub(crate) limits: Limits,
     pub(crate) pods: PodBoard,
     pub(crate) anonymous: AnonymousRefusals,
+    /// Answers to calls that came with an idempotency key.
+    pub(crate) answers: Answers,
     /// Read by the routes that show a tenant its past, never by a classified call.
     pub(crate) store: Store,
     pub(crate) pepper: Pepper,

@@ -8,6 +8,7 @@
 mod anonymous;
 mod background;
 mod gate;
+mod idempotency;
 pub mod pipeline;
 mod pods;
 mod problem;

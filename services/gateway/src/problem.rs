@@ -69,8 +69,7 @@ impl Problem {
     }
 
     pub(crate) fn builder(&self, retry_after: Option<Duration>) -> HttpResponseBuilder {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         response.content_type("application/problem+json");
         response.insert_header(("Reeve-Decision", self.decision_id.as_str()));

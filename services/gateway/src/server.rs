@@ -23,6 +23,7 @@ use crate::{
     anonymous::AnonymousRefusals,
     background,
     gate::{Gate, Shared},
+    idempotency::Answers,
     pods::PodBoard,
     routes, startup,
 };
@@ -105,6 +106,7 @@ impl Gateway {
             limits,
             pods: PodBoard::default(),
             anonymous: AnonymousRefusals::default(),
+            answers: Answers::default(),
             store: options.store,
             pepper: options.pepper,
             signer: options.signer,

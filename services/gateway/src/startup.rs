@@ -113,6 +113,7 @@ pub(crate) fn limits_of(plan: &Plan) -> PlanLimits {
         burst: plan.burst,
         concurrency: plan.concurrency,
         monthly_items: plan.monthly_items,
+        item_price_micros: plan.prices.per_item.micros,
         monthly_budget_micros: plan.monthly_budget.map(|budget| budget.micros),
     }
 }

@@ -86,5 +86,5 @@ pub(crate) fn luhn(number: &[u8]) -> bool {
         })
         .sum();
     // A row of zeros passes the sum and is no card.
-    sum > 0 && sum % 10 == 0
+    sum > 0 && sum.is_multiple_of(10)
 }

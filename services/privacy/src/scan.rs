@@ -50,7 +50,7 @@ impl Detector {
         let folded = Folded::new(text);
         let bytes = folded.bytes.as_ref();
         let mut found = Vec::new();
-        let mut gaps = vec![0..bytes.len()];
+        let mut gaps: Vec<std::ops::Range<usize>> = std::iter::once(0..bytes.len()).collect();
         for _ in 0..ROUNDS {
             let mut next = Vec::new();
             for gap in gaps {

@@ -2,7 +2,6 @@
 #![expect(
     clippy::as_conversions,
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "a test says what it expects by failing"
 )]

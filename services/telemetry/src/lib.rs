@@ -5,5 +5,6 @@
 
 mod logs;
 pub mod metrics;
+pub mod trace;
 
 pub use logs::{Format, Guard, SetUpFailed, TelemetryOptions, init};

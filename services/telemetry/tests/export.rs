@@ -1,6 +1,4 @@
 //! Traces and metrics reach a collector over OTLP.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
@@ -8,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use reeve_telemetry::{Format, TelemetryOptions, init, metrics};
+use reeve_telemetry::{Format, TelemetryOptions, init, metrics, trace};
 
 #[test]
 fn spans_and_metrics_are_exported() {
@@ -48,9 +46,13 @@ fn spans_and_metrics_are_exported() {
         otlp_endpoint: Some(endpoint),
     })
     .unwrap();
-    tracing::info_span!("governed_call", decision = "dec_1").in_scope(|| {
-        tracing::info!("inside");
-    });
+    let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let span = tracing::info_span!("governed_call", decision = "dec_1");
+    trace::join(&span, caller);
+    let passed_on = span.in_scope(|| trace::outgoing(&tracing::Span::current())).unwrap();
+    assert!(passed_on.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{passed_on}");
+    assert_ne!(passed_on, caller, "the pod's parent is this span");
+    drop(span);
     metrics::decision(true);
     drop(guard);
     let mut seen = Vec::new();

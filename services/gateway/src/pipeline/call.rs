@@ -5,7 +5,7 @@ use actix_web::{
     dev::Payload,
     http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
 };
-use reeve_domain::{Action, Caller, Country, DecisionId, Purpose, SubjectHash, Timestamp};
+use reeve_domain::{Country, DecisionId, Purpose, SubjectHash, Timestamp};
 
 use crate::Gate;
 
@@ -35,15 +35,9 @@ pub struct CallHead {
     pub(super) consents: BTreeSet<String>,
     /// The first header that could not be read, and why.
     pub(super) unreadable: Option<String>,
+    pub(super) idempotency_key: Option<String>,
     /// W3C trace context, passed on to the pod.
     pub(super) traceparent: Option<String>,
-}
-
-/// A call whose caller is known, for refusals.
-#[derive(Clone, Debug)]
-pub(crate) struct Known {
-    pub(crate) caller: Caller,
-    pub(crate) action: Option<Action>,
 }
 
 impl Call {
@@ -64,6 +58,7 @@ impl Call {
             subject_country: None,
             consents: BTreeSet::new(),
             unreadable: None,
+            idempotency_key: None,
             traceparent: text(headers, "traceparent").map(str::to_owned),
         };
         head.read_governance(gate, headers);
@@ -93,7 +88,7 @@ impl CallHead {
                 !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
             };
             let all: Vec<_> = consents.split(',').map(str::trim).collect();
-            if all.iter().all(|name| known(&name)) && all.len() <= 16 {
+            if all.iter().all(known) && all.len() <= 16 {
                 self.consents = all.into_iter().map(str::to_owned).collect();
             } else {
                 self.unreadable = Some(
@@ -102,7 +97,17 @@ impl CallHead {
                 );
             }
         }
-        for name in ["Authorization", "Reeve-Subject", "Reeve-Purpose", "Reeve-Consents"] {
+        if let Some(key) = text(headers, "Idempotency-Key") {
+            if (1..=255).contains(&key.len()) {
+                self.idempotency_key = Some(key.to_owned());
+            } else {
+                self.unreadable =
+                    Some("`Idempotency-Key` must have 1 to 255 characters".to_owned());
+            }
+        }
+        for name in
+            ["Authorization", "Reeve-Subject", "Reeve-Purpose", "Reeve-Consents", "Idempotency-Key"]
+        {
             if headers.get(name).is_some_and(|value| value.to_str().is_err()) {
                 self.unreadable = Some(format!("`{name}` must be visible ASCII"));
             }

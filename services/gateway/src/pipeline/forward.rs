@@ -45,6 +45,7 @@ pub(super) struct Failure {
 
 /// Sends a recorded call to a healthy pod in a permitted region, or to none. What was redacted
 /// cannot be undone here: only clean texts are left.
+#[tracing::instrument(name = "forward", skip_all)]
 pub async fn forward(gate: &Gate, entry: Recorded) -> Answer {
     let result = ask(gate, &entry).await;
     Answer { entry, result, forwarded: gate.clock.monotonic() }
@@ -125,8 +126,8 @@ async fn ask_pod(
         .insert_header((WARRANT_HEADER, warrant))
         .insert_header(("Content-Type", "application/json"))
         .insert_header(("Reeve-Decision", clean.from.head.id.to_string()));
-    if let Some(traceparent) = &clean.from.head.traceparent {
-        request = request.insert_header(("traceparent", traceparent.as_str()));
+    if let Some(traceparent) = reeve_telemetry::trace::outgoing(&tracing::Span::current()) {
+        request = request.insert_header(("traceparent", traceparent));
     }
     let mut answer = request.send_body(body).await.map_err(|fault| match fault {
         awc::error::SendRequestError::Connect(_) => Unanswered::NotReached,

@@ -1,10 +1,47 @@
 //! A governed call, stage after stage. Each stage consumes the type that proves the stage before
 //! it ran: what was not authenticated cannot be admitted, what was not recorded cannot be
 //! forwarded, and what was not settled cannot be answered.
+//!
+//! What was recorded can be forwarded:
+//!
+//! ```
+//! use reeve_gateway::{Gate, pipeline::{Answer, Recorded, forward}};
+//! async fn as_it_should_be(gate: &Gate, entry: Recorded) -> Answer {
+//!     forward(gate, entry).await
+//! }
+//! ```
+//!
+//! What was only redacted cannot, and does not compile:
+//!
+//! ```compile_fail,E0308
+//! use reeve_gateway::{Gate, pipeline::{Answer, Clean, forward}};
+//! async fn unrecorded(gate: &Gate, clean: Clean) -> Answer {
+//!     forward(gate, clean).await
+//! }
+//! ```
+//!
+//! Nor can the proof be made by hand:
+//!
+//! ```compile_fail,E0451
+//! use reeve_gateway::pipeline::{Clean, Recorded};
+//! fn forged(real: Recorded, clean: Clean) -> Recorded {
+//!     Recorded { clean, ..real }
+//! }
+//! ```
+//!
+//! And what was not settled cannot be answered:
+//!
+//! ```compile_fail,E0308
+//! use reeve_gateway::{Gate, pipeline::{Answer, respond}};
+//! fn unsettled(gate: &Gate, answer: Answer) -> actix_web::HttpResponse {
+//!     respond(gate, answer)
+//! }
+//! ```
 
 mod admit;
 mod authenticate;
 mod call;
+mod claim;
 mod decide;
 mod forward;
 mod inspect;
@@ -16,10 +53,12 @@ mod respond;
 mod settle;
 
 use actix_web::HttpResponse;
+use tracing::Instrument as _;
 
 pub use admit::{Admitted, admit};
 pub use authenticate::{Authenticated, authenticate};
 pub use call::{Call, CallHead};
+pub use claim::{Claimed, claim};
 pub use decide::{Permit, decide};
 pub use forward::{Answer, forward};
 pub use inspect::{Seen, inspect};
@@ -37,19 +76,31 @@ use crate::Gate;
 /// Runs one call from its head to its answer. A refusal becomes an answer only through
 /// [`refuse`], which records it first.
 pub async fn run(gate: &Gate, call: Call) -> HttpResponse {
-    match attempt(gate, call).await {
-        Ok(settled) => respond(settled),
-        Err(refused) => refuse(gate, *refused).await,
+    let span = tracing::info_span!("call", decision = %call.head.id, route = call.head.route);
+    if let Some(traceparent) = &call.head.traceparent {
+        reeve_telemetry::trace::join(&span, traceparent);
     }
+    let answered = async {
+        match attempt(gate, call).await {
+            Ok(answer) => answer,
+            Err(refused) => refuse(gate, *refused).await,
+        }
+    };
+    answered.instrument(span).await
 }
 
-async fn attempt(gate: &Gate, call: Call) -> Result<Settled, Box<Refused>> {
+async fn attempt(gate: &Gate, call: Call) -> Result<HttpResponse, Box<Refused>> {
     // Who calls is asked before a byte of the body is read: a stranger costs nothing.
     let caller = authenticate(gate, call)?;
     // The body decides how much is asked for, so it is read before limits are taken.
     let received = receive(gate, caller).await?;
+    // A call that was answered before is answered the same, without inference or charge.
+    let claimed = match claim(gate, received)? {
+        Claimed::Again(answer) => return Ok(answer),
+        Claimed::New(claimed) => claimed,
+    };
     // All limits or none: what is reserved here comes back unless the call is settled.
-    let admitted = admit(gate, received)?;
+    let admitted = admit(gate, claimed)?;
     // Policy decides by what is in the text, so the text is looked at first.
     let seen = inspect(gate, admitted)?;
     let permit = decide(gate, seen)?;
@@ -60,5 +111,6 @@ async fn attempt(gate: &Gate, call: Call) -> Result<Settled, Box<Refused>> {
     // From here on the call has an intent, so whatever happens is an outcome, not a refusal.
     let answer = forward(gate, entry).await;
     // Durable before the answer leaves; if it cannot be recorded, it is not given.
-    settle(gate, answer).await
+    let settled = settle(gate, answer).await?;
+    Ok(respond(gate, settled))
 }

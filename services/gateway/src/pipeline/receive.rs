@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use actix_web::web::BytesMut;
 use futures_util::StreamExt as _;
-use reeve_domain::{Action, Code, ModelVersion};
+use reeve_domain::{Action, Code, Digest, ModelVersion};
 use reeve_privacy::RawText;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -52,6 +52,8 @@ pub struct Received {
     pub(super) texts: Vec<RawText>,
     pub(super) characters: u64,
     pub(super) top_k: u32,
+    /// The body's digest, to tell a call that is sent again from another one.
+    pub(super) request: Digest,
 }
 
 /// Reads and checks the body: media type, size, syntax, fields, and whether the model exists for
@@ -59,6 +61,7 @@ pub struct Received {
 pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box<Refused>> {
     let mut caller = caller.needs("classify")?;
     let body = read(gate, &mut caller).await?;
+    let digest = Digest::of(&body);
     let request = parse(&caller, &body)?;
     let texts: Vec<RawText> = match request.input {
         Input::One(text) => vec![RawText::new(text)],
@@ -90,12 +93,24 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
         .map(|text| u64::try_from(text.characters()).unwrap_or(u64::MAX))
         .fold(0, u64::saturating_add);
     let top_k = request.top_k;
-    Ok(Received { from: caller, action: Action::Classify, model, texts, characters, top_k })
+    Ok(Received {
+        from: caller,
+        action: Action::Classify,
+        model,
+        texts,
+        characters,
+        top_k,
+        request: digest,
+    })
 }
 
 async fn read(gate: &Gate, caller: &mut Authenticated) -> Result<BytesMut, Box<Refused>> {
-    let media_type =
-        caller.head.content_type.as_deref().and_then(|value| value.split(';').next()).map(str::trim);
+    let media_type = caller
+        .head
+        .content_type
+        .as_deref()
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
     if media_type != Some("application/json") {
         return Err(caller
             .refused(Code::UnsupportedMediaType)

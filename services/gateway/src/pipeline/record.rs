@@ -15,6 +15,7 @@ pub struct Recorded {
 }
 
 /// Writes the intent: who, what, why permitted, what was redacted. Without it the call ends here.
+#[tracing::instrument(name = "record", skip_all)]
 pub async fn record(gate: &Gate, clean: Clean) -> Result<Recorded, Box<Refused>> {
     let decided = gate.clock.monotonic();
     let parts: Vec<&[u8]> = clean.texts.iter().map(|text| text.as_str().as_bytes()).collect();
@@ -30,9 +31,7 @@ pub async fn record(gate: &Gate, clean: Clean) -> Result<Recorded, Box<Refused>>
         payload: gate.pepper.payload(&parts),
     }));
     match append(gate, &intent).await {
-        Ok(receipt) => {
-            Ok(Recorded { clean, receipt, decided, recorded: gate.clock.monotonic() })
-        }
+        Ok(receipt) => Ok(Recorded { clean, receipt, decided, recorded: gate.clock.monotonic() }),
         Err(unavailable) => {
             let mut refused = clean.from.refused(Code::AuditUnavailable);
             refused.recorded = true;

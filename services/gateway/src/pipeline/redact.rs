@@ -1,10 +1,10 @@
-use reeve_domain::{DecisionInput, Decision, KindCounts, ModelVersion};
+use reeve_domain::{Decision, DecisionInput, KindCounts, ModelVersion};
 use reeve_limits::Reservation;
 use reeve_privacy::CleanText;
 use std::sync::Arc;
 
 use super::{authenticate::Authenticated, decide::Permit, refuse::Refused};
-use crate::Gate;
+use crate::{Gate, idempotency::Claim};
 
 /// A call whose texts are what the obligations allow to leave. The raw texts are gone.
 pub struct Clean {
@@ -16,6 +16,7 @@ pub struct Clean {
     pub(super) texts: Vec<CleanText>,
     pub(super) redactions: KindCounts,
     pub(super) top_k: u32,
+    pub(super) claim: Option<Claim>,
 }
 
 /// Replaces what must be redacted.
@@ -43,5 +44,6 @@ pub fn redact(_gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
         texts,
         redactions,
         top_k: call.top_k,
+        claim: seen.admitted.claim,
     })
 }

@@ -1,11 +1,18 @@
 use std::collections::BTreeMap;
 
-use actix_web::HttpResponse;
+use actix_web::{
+    HttpResponse,
+    body::{BoxBody, MessageBody as _},
+};
 use reeve_domain::{Money, Obligations};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::settle::Settled;
+use crate::{
+    Gate,
+    idempotency::{Claim, Kept},
+};
 
 /// The answer of `POST /v1/classify`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -99,13 +106,13 @@ pub struct ReceiptView {
     pub checkpoint: String,
 }
 
-/// Puts a settled call into words.
-pub fn respond(settled: Settled) -> HttpResponse {
-    let Settled { clean, inferred, usage, cost, intent, outcome, limits } = settled;
-    let facts = &clean.model.facts;
-    let id = clean.from.head.id.to_string();
+/// Puts a settled call into words, and keeps the words if the call has an idempotency key.
+pub fn respond(gate: &Gate, settled: Settled) -> HttpResponse {
+    let Settled { inferred, usage, cost, intent, outcome, limits, claim, .. } = settled;
+    let facts = &settled.model.facts;
+    let id = settled.from.head.id.to_string();
     let region = inferred.region.to_string();
-    let policy = clean.decision.policy.to_string();
+    let policy = settled.decision.policy.to_string();
     let mut response = HttpResponse::Ok();
     response
         .insert_header(("Reeve-Decision", id.as_str()))
@@ -113,7 +120,7 @@ pub fn respond(settled: Settled) -> HttpResponse {
         .insert_header(("Reeve-Policy", policy.as_str()))
         .insert_header(("RateLimit-Policy", limits.policy_header()))
         .insert_header(("RateLimit", limits.state_header()));
-    response.json(Classified {
+    let response = response.json(Classified {
         id,
         model: ModelUsed {
             name: facts.name.to_string(),
@@ -130,12 +137,12 @@ pub fn respond(settled: Settled) -> HttpResponse {
         governance: Governance {
             region,
             policy,
-            redactions: clean
+            redactions: settled
                 .redactions
                 .iter()
                 .map(|(kind, count)| (kind.to_string(), *count))
                 .collect(),
-            obligations: in_words(&clean.decision.obligations),
+            obligations: in_words(&settled.decision.obligations),
             receipt: ReceiptView {
                 origin: outcome.origin.to_string(),
                 intent: intent.index,
@@ -145,7 +152,25 @@ pub fn respond(settled: Settled) -> HttpResponse {
                 checkpoint: outcome.checkpoint.to_string(),
             },
         },
-    })
+    });
+    match claim {
+        None => response,
+        Some(claim) => keep(gate, claim, response),
+    }
+}
+
+fn keep(gate: &Gate, claim: Claim, response: HttpResponse) -> HttpResponse {
+    let (head, body) = response.into_parts();
+    match body.try_into_bytes() {
+        Ok(body) => {
+            let headers =
+                head.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let kept = Kept { status: head.status(), headers, body: body.clone() };
+            claim.answer(kept, gate.clock.now());
+            head.set_body(BoxBody::new(body))
+        }
+        Err(body) => head.set_body(body),
+    }
 }
 
 fn result(labels: Vec<(String, f32)>) -> ResultView {

@@ -1,17 +1,26 @@
-use reeve_domain::{Code, Money, Outcome, OutcomeStatus, Record, Timings, Usage};
+use std::sync::Arc;
+
+use reeve_domain::{
+    Code, Decision, KindCounts, ModelVersion, Money, Outcome, OutcomeStatus, Record, Timings, Usage,
+};
 use reeve_ledger::Receipt;
 use reeve_limits::LimitState;
 
 use super::{
+    authenticate::Authenticated,
     forward::{Answer, Inferred},
     redact::Clean,
     refuse::Refused,
 };
-use crate::Gate;
+use crate::{Gate, idempotency::Claim};
 
 /// A call whose outcome is durable and whose usage is counted. Only this can be answered.
 pub struct Settled {
-    pub(super) clean: Clean,
+    pub(super) from: Authenticated,
+    pub(super) model: Arc<ModelVersion>,
+    pub(super) decision: Decision,
+    pub(super) redactions: KindCounts,
+    pub(super) claim: Option<Claim>,
     pub(super) inferred: Inferred,
     pub(super) usage: Usage,
     pub(super) cost: Money,
@@ -22,6 +31,7 @@ pub struct Settled {
 
 /// Writes the outcome, then counts what was used. A call that no pod answered is written too,
 /// costs nothing and gives back what it reserved.
+#[tracing::instrument(name = "settle", skip_all)]
 pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>> {
     let Answer { entry, result, forwarded } = answer;
     let clean = entry.clean;
@@ -73,12 +83,24 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         Ok(inferred) => inferred,
         Err(failure) => return Err(refused(&clean, failure.code)),
     };
-    clean.reservation.settle(usage.items, price.micros);
-    reeve_telemetry::metrics::request_completed(
-        clean.from.head.route,
-        gate.clock.monotonic().saturating_sub(started),
-    );
-    Ok(Settled { clean, inferred, usage, cost: price, intent: entry.receipt, outcome, limits })
+    let Clean { from, reservation, model, decision, redactions, claim, .. } = clean;
+    reservation.settle(usage.items, price.micros);
+    let took = gate.clock.monotonic().saturating_sub(started);
+    reeve_telemetry::metrics::request_completed(from.head.route, took);
+    let (intent, cost) = (entry.receipt, price);
+    Ok(Settled {
+        from,
+        model,
+        decision,
+        redactions,
+        claim,
+        inferred,
+        usage,
+        cost,
+        intent,
+        outcome,
+        limits,
+    })
 }
 
 fn used(clean: &Clean, inferred: &Inferred) -> Usage {

@@ -12,8 +12,7 @@ pub(crate) async fn ready(gate: web::Data<Gate>) -> HttpResponse {
     let snapshot = gate.snapshot.load_full();
     let ledger = gate.ledger.is_available();
     let ready = snapshot.is_some() && ledger;
-    let mut response =
-        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(serde_json::json!({
         "ready": ready,
         "revision": snapshot.map(|snapshot| snapshot.revision),

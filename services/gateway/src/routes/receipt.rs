@@ -38,9 +38,7 @@ pub(crate) async fn receipt(
     let dir = gate.ledger_dir.clone();
     let indices: Vec<u64> = rows.iter().map(|row| row.index).collect();
     match web::block(move || prove(&dir, &indices)).await {
-        Ok(Some(receipts)) => {
-            HttpResponse::Ok().json(serde_json::json!({ "receipts": receipts }))
-        }
+        Ok(Some(receipts)) => HttpResponse::Ok().json(serde_json::json!({ "receipts": receipts })),
         _ => refuse(&gate, *caller.refused(Code::AuditUnavailable)).await,
     }
 }

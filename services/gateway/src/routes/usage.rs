@@ -28,13 +28,15 @@ pub(crate) struct UsageReport {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UsageDay {
     day: String,
-    model: String,
-    region: String,
-    calls: i64,
-    refusals: i64,
-    items: i64,
-    characters: i64,
-    tokens: i64,
+    /// None for calls that were refused before a model was named.
+    model: Option<String>,
+    /// None for calls that no region processed.
+    region: Option<String>,
+    calls: u64,
+    refusals: u64,
+    items: u64,
+    characters: u64,
+    tokens: u64,
     #[schema(value_type = Object)]
     cost: Money,
 }
@@ -77,7 +79,7 @@ pub(crate) async fn usage(
         .map(|row| UsageDay {
             day: row.day,
             model: row.model,
-            region: row.region,
+            region: row.region.map(|region| region.to_string()),
             calls: row.calls,
             refusals: row.refusals,
             items: row.items,
