@@ -1,1 +1,13 @@
-//! reeve-tests
+//! Runs the real programs against real stores, ledgers and models, for the end-to-end tests in
+//! `it/`. Everything that is started here listens on a free port of the loopback address, keeps its
+//! data in a temporary directory, and is killed when the [`World`] is dropped.
+
+mod client;
+mod model;
+mod program;
+mod world;
+
+pub use client::{Answer, Client};
+pub use model::sample_bundle;
+pub use program::{Program, binary, free_port, wait_until};
+pub use world::{Engine, TestTenant, World, WorldOptions};

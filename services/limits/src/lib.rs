@@ -131,7 +131,7 @@ mod tests {
 
     fn limits(plan: PlanLimits) -> (Arc<FixedClock>, Limits) {
         let clock = Arc::new(FixedClock::new(Timestamp::parse("2026-11-24T08:00:00Z").unwrap()));
-        let limits = Limits::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        let limits = Limits::new(clock.clone());
         limits.configure([(acme(), plan)]);
         (clock, limits)
     }

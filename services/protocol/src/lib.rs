@@ -4,6 +4,7 @@
 //! Knows neither end: no HTTP, no model, no tenant's rules.
 
 pub mod keys;
+pub mod model;
 pub mod oip;
 pub mod text;
 pub mod warrant;

@@ -307,8 +307,8 @@ mod tests {
 
         #[test]
         fn nothing_that_comes_panics(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = TextResponse::parse(&body, 1).is_ok();
-            let _ = OwnedTextRequest::parse(&body).is_ok();
+            drop(TextResponse::parse(&body, 1));
+            drop(OwnedTextRequest::parse(&body));
         }
     }
 

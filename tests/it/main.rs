@@ -1,0 +1,14 @@
+//! End to end: the real programs, from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod changes;
+mod crash;
+mod governed;
+mod outage;
+mod refusals;
+mod residency;
+mod secrecy;

@@ -1,0 +1,393 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use reeve_domain::{
+    ApiKey, Clock as _, Entropy as _, KeyId, ModelFacts, ModelName, ModelVersion, PlanName, Pod,
+    PodId, Record, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts, TenantId,
+    TenantStatus, Timestamp,
+};
+use reeve_identity::{ApiKeySecret, Pepper};
+use reeve_ledger::Reader;
+use reeve_policy::Bundle;
+use reeve_store::{Store, testing::PostgresServer};
+use tempfile::TempDir;
+
+use crate::{
+    client::Client,
+    model::sample_bundle,
+    program::{Program, binary, free_port, wait_until},
+};
+
+/// Which store the world runs on.
+pub enum Engine {
+    /// A file in the world's directory.
+    Sqlite,
+    /// A PostgreSQL server of the test's own.
+    Postgres(PostgresServer),
+}
+
+/// What differs from one world to another.
+pub struct WorldOptions {
+    /// The store.
+    pub engine: Engine,
+    /// The policy bundle that is active at the start.
+    pub bundle: Bundle,
+    /// More sections or keys of the configuration, as TOML.
+    pub configuration: String,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            engine: Engine::Sqlite,
+            bundle: reeve_policy::default_bundle(),
+            configuration: String::new(),
+        }
+    }
+}
+
+/// A tenant and a working API key of it.
+pub struct TestTenant {
+    /// The tenant's id.
+    pub id: TenantId,
+    /// The key's public name.
+    pub key: KeyId,
+    /// The key.
+    pub secret: String,
+}
+
+/// A whole Reeve: store, ledger, two pods in two regions, and `reeve serve` with all roles.
+///
+/// Tenant `acme-eu` may be processed in `eu-west` alone and is redacted; `globex-us` may be
+/// processed in `us-east` alone.
+pub struct World {
+    dir: TempDir,
+    /// The store, opened beside the programs.
+    pub store: Store,
+    /// The store's server, where it has one.
+    pub engine: Engine,
+    /// Keyed hashing, as the gateway does it.
+    pub pepper: Pepper,
+    /// `reeve serve`.
+    pub reeve: Program,
+    /// The pods by region.
+    pub pods: BTreeMap<String, Program>,
+    /// The European tenant.
+    pub eu: TestTenant,
+    /// The American tenant.
+    pub us: TestTenant,
+    gateway_port: u16,
+    control_port: u16,
+    pod_ports: BTreeMap<String, u16>,
+}
+
+const REGIONS: [&str; 2] = ["eu-west", "us-east"];
+
+impl World {
+    /// Starts everything with the defaults and waits until it serves.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(WorldOptions::default())
+    }
+
+    /// Starts everything and waits until it serves.
+    pub fn start_with(options: WorldOptions) -> anyhow::Result<Self> {
+        let bundle = sample_bundle()?;
+        let dir = tempfile::Builder::new().prefix("reeve-test-").tempdir()?;
+        let root = dir.path();
+        for part in ["secrets", "logs", "ledger", "inputs"] {
+            fs::create_dir_all(root.join(part))?;
+        }
+        let entropy = SystemEntropy;
+        let now = SystemClock::default().now();
+        let pepper = Pepper::load_or_create(&root.join("secrets/pepper"), &entropy)?;
+        reeve_protocol::keys::write_key_pair(
+            &root.join("secrets/warrant.key"),
+            &root.join("secrets/warrant.pub"),
+            &entropy,
+        )?;
+        let url = match &options.engine {
+            Engine::Sqlite => format!("sqlite:{}", root.join("store.sqlite").display()),
+            Engine::Postgres(server) => server.url().to_owned(),
+        };
+        let (gateway_port, control_port) = (free_port()?, free_port()?);
+        let mut pod_ports = BTreeMap::new();
+        for region in REGIONS {
+            pod_ports.insert(region.to_owned(), free_port()?);
+        }
+        let store = Store::connect(&url)?;
+        store.migrate()?;
+        let eu = seed_tenant(&store, &pepper, now, "acme-eu", "eu-west", "EU", true)?;
+        let us = seed_tenant(&store, &pepper, now, "globex-us", "us-east", "US", false)?;
+        seed_model(&store, &bundle, &pod_ports)?;
+        let document = options.bundle.document();
+        store.write(|c| {
+            reeve_store::policy::insert_bundle(c, &document, "test", now)?;
+            reeve_store::policy::activate(c, &document.digest, "test", now)
+        })?;
+        fs::write(
+            root.join("reeve.toml"),
+            configuration(root, &url, gateway_port, control_port, &options.configuration),
+        )?;
+        let mut pods = BTreeMap::new();
+        for (region, port) in &pod_ports {
+            pods.insert(region.clone(), start_pod(root, &bundle, region, *port)?);
+        }
+        let reeve = start_reeve(root)?;
+        let mut world = Self {
+            dir,
+            store,
+            engine: options.engine,
+            pepper,
+            reeve,
+            pods,
+            eu,
+            us,
+            gateway_port,
+            control_port,
+            pod_ports,
+        };
+        world.wait_ready()?;
+        world.wait_pods()?;
+        Ok(world)
+    }
+
+    /// The directory that holds all data.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The gateway's log.
+    pub fn log_dir(&self) -> PathBuf {
+        self.path().join("ledger/gateway-1")
+    }
+
+    /// The gateway's address.
+    pub fn gateway(&self) -> String {
+        format!("http://127.0.0.1:{}", self.gateway_port)
+    }
+
+    /// The control plane's address.
+    pub fn control(&self) -> String {
+        format!("http://127.0.0.1:{}", self.control_port)
+    }
+
+    /// A caller with a tenant's key.
+    pub fn client(&self, tenant: &TestTenant) -> Client {
+        Client::new(&self.gateway(), Some(&tenant.secret))
+    }
+
+    /// A caller without credential.
+    pub fn stranger(&self) -> Client {
+        Client::new(&self.gateway(), None)
+    }
+
+    /// A caller of a region's pod, past the gateway.
+    pub fn pod_client(&self, region: &str) -> anyhow::Result<Client> {
+        let port = self.pod_ports.get(region).context("no such region")?;
+        Ok(Client::new(&format!("http://127.0.0.1:{port}"), None))
+    }
+
+    /// The texts that a region's pod has received so far, as it wrote them down itself.
+    pub fn pod_inputs(&self, region: &str) -> anyhow::Result<String> {
+        let file = self.path().join("inputs").join(region);
+        if file.exists() { Ok(fs::read_to_string(file)?) } else { Ok(String::new()) }
+    }
+
+    /// Every record of the gateway's log that is committed now.
+    pub fn records(&self) -> anyhow::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for entry in Reader::open(&self.log_dir())?.entries(0) {
+            records.push(serde_json::from_slice(&entry?.1)?);
+        }
+        Ok(records)
+    }
+
+    /// Starts `reeve serve` again after it was stopped or killed.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.reeve = start_reeve(self.path())?;
+        self.wait_ready()
+    }
+
+    /// Starts a pod again after it was stopped or killed.
+    pub fn restart_pod(&mut self, region: &str) -> anyhow::Result<()> {
+        let port = *self.pod_ports.get(region).context("no such region")?;
+        let pod = start_pod(self.path(), &sample_bundle()?, region, port)?;
+        self.pods.insert(region.to_owned(), pod);
+        self.wait_pods()
+    }
+
+    /// Puts another key of a tenant into the store.
+    pub fn new_key(&self, tenant: &TenantId, scopes: &[&str]) -> anyhow::Result<TestTenant> {
+        seed_key(&self.store, &self.pepper, SystemClock::default().now(), tenant, scopes)
+    }
+
+    /// Activates a policy bundle, as the control plane would.
+    pub fn activate(&self, bundle: &Bundle) -> anyhow::Result<()> {
+        let document = bundle.document();
+        let now = SystemClock::default().now();
+        self.store.write(|c| {
+            reeve_store::policy::insert_bundle(c, &document, "test", now)?;
+            reeve_store::policy::activate(c, &document.digest, "test", now)
+        })?;
+        Ok(())
+    }
+
+    /// Waits until the worker has indexed the whole of the gateway's log.
+    pub fn wait_indexed(&self) -> anyhow::Result<()> {
+        let origin = reeve_domain::Origin::new("reeve.local/gateway-1")?;
+        wait_until("the worker has indexed the log", Duration::from_secs(20), || {
+            let size = Reader::open(&self.log_dir())?.size();
+            Ok(self.store.read(|c| reeve_store::audit::cursor(c, &origin))? == size)
+        })?;
+        Ok(())
+    }
+
+    fn wait_ready(&mut self) -> anyhow::Result<()> {
+        let client = self.stranger();
+        let output = wait_until("the gateway is ready", Duration::from_secs(60), || {
+            anyhow::ensure!(self.reeve.runs(), "`reeve serve` ended:\n{}", self.reeve.output());
+            Ok(client.get("/health/ready").is_ok_and(|answer| answer.status == 200))
+        });
+        output.map(drop).with_context(|| self.reeve.output())
+    }
+
+    fn wait_pods(&mut self) -> anyhow::Result<()> {
+        for (region, port) in &self.pod_ports {
+            let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
+            let Some(pod) = self.pods.get_mut(region) else { continue };
+            wait_until("the pods are ready", Duration::from_secs(60), || {
+                anyhow::ensure!(pod.runs(), "the pod ended:\n{}", pod.output());
+                Ok(client.get("/v2/health/ready").is_ok_and(|answer| answer.status == 200))
+            })?;
+        }
+        // The gateway has probed them too once a call of each tenant is answered.
+        for tenant in [&self.eu, &self.us] {
+            let client = self.client(tenant);
+            wait_until("the gateway knows the pods", Duration::from_secs(20), || {
+                Ok(client.classify("hello")?.status != 503)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn configuration(root: &Path, url: &str, gateway: u16, control: u16, more: &str) -> String {
+    format!(
+        "data_dir = {root:?}\n\
+         [gateway]\nlisten = \"127.0.0.1:{gateway}\"\nworkers = 2\n\
+         [control]\nlisten = \"127.0.0.1:{control}\"\n\
+         [store]\nurl = {url:?}\n{more}\n"
+    )
+}
+
+fn start_reeve(root: &Path) -> anyhow::Result<Program> {
+    let mut command = Command::new(binary("reeve")?);
+    command.arg("serve").arg("--config").arg(root.join("reeve.toml"));
+    Program::start("reeve", command, &root.join("logs/reeve.log"))
+}
+
+fn start_pod(root: &Path, bundle: &Path, region: &str, port: u16) -> anyhow::Result<Program> {
+    let mut command = Command::new(binary("reeve-pod")?);
+    command
+        .args(["--region", region, "--listen", &format!("127.0.0.1:{port}"), "--workers", "1"])
+        .arg("--bundle")
+        .arg(bundle)
+        .arg("--warrant-key")
+        .arg(root.join("secrets/warrant.pub"))
+        .arg("--record-inputs")
+        .arg(root.join("inputs").join(region));
+    Program::start(
+        &format!("pod {region}"),
+        command,
+        &root.join(format!("logs/pod-{region}.log")),
+    )
+}
+
+fn seed_tenant(
+    store: &Store,
+    pepper: &Pepper,
+    now: Timestamp,
+    id: &str,
+    region: &str,
+    jurisdiction: &str,
+    redact: bool,
+) -> anyhow::Result<TestTenant> {
+    let mut labels = BTreeMap::from([("jurisdiction".to_owned(), jurisdiction.to_owned())]);
+    if redact {
+        labels.insert("privacy".to_owned(), "redact".to_owned());
+    }
+    let tenant = Tenant {
+        facts: TenantFacts {
+            id: TenantId::new(id)?,
+            residency: BTreeSet::from([Region::new(region)?]),
+            purposes: BTreeSet::new(),
+            labels,
+        },
+        display_name: id.to_owned(),
+        plan: PlanName::new("standard")?,
+        status: TenantStatus::Active,
+        created_at: now,
+    };
+    store.write(|c| reeve_store::tenant::insert(c, &tenant))?;
+    seed_key(store, pepper, now, &tenant.facts.id, &["classify", "read"])
+}
+
+fn seed_key(
+    store: &Store,
+    pepper: &Pepper,
+    now: Timestamp,
+    tenant: &TenantId,
+    scopes: &[&str],
+) -> anyhow::Result<TestTenant> {
+    let secret = ApiKeySecret::generate(&SystemEntropy);
+    let key = ApiKey {
+        id: KeyId::new(format!("key_{}", SystemEntropy.uuid(now).simple()))?,
+        tenant: tenant.clone(),
+        name: "test".to_owned(),
+        prefix: secret.prefix().to_owned(),
+        hash: pepper.hash(secret.reveal()),
+        scopes: scopes.iter().map(Scope::new).collect::<Result<_, _>>()?,
+        created_at: now,
+        expires_at: None,
+        revoked_at: None,
+    };
+    store.write(|c| reeve_store::api_key::insert(c, &key))?;
+    Ok(TestTenant { id: tenant.clone(), key: key.id, secret: secret.reveal().to_owned() })
+}
+
+fn seed_model(store: &Store, bundle: &Path, ports: &BTreeMap<String, u16>) -> anyhow::Result<()> {
+    let trained = reeve_protocol::model::BundleSummary::read(bundle)?;
+    let facts = ModelFacts {
+        name: ModelName::new(&trained.name)?,
+        version: trained.version,
+        digest: trained.digest,
+        generative: trained.generative,
+        risk_class: trained.risk_class,
+    };
+    let digest = facts.digest;
+    let model = ModelVersion { facts, labels: trained.labels, shared_with: BTreeSet::new() };
+    let mut pods = Vec::new();
+    for (region, port) in ports {
+        pods.push(Pod {
+            id: PodId::new(format!("pod-{region}"))?,
+            region: Region::new(region)?,
+            url: format!("http://127.0.0.1:{port}"),
+            models: vec![digest],
+            draining: false,
+        });
+    }
+    store.write(|c| {
+        reeve_store::model::upsert(c, &model)?;
+        for pod in &pods {
+            reeve_store::pod::upsert(c, pod)?;
+        }
+        Ok::<_, reeve_store::StoreError>(())
+    })?;
+    Ok(())
+}
