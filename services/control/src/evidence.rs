@@ -26,7 +26,7 @@ pub struct Inclusion {
     pub root: [u8; 32],
     /// The proof (RFC 6962, section 2.1.1).
     pub proof: Vec<[u8; 32]>,
-    /// Whether leaf and proof give the root.
+    /// Whether leaf and proof give the root, and the log's key signed it.
     pub verified: bool,
 }
 
@@ -54,13 +54,24 @@ pub struct Verified {
     pub faults: Vec<LogFault>,
 }
 
+/// The public key that a log is registered with, as a C2SP verifier key. Where none is registered,
+/// the key beside the log is believed, which only proves that the log is of one piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogKey(pub String);
+
 /// The logs on disk, for proofs and verification. All calls block; `None` if there is no such log
 /// or it cannot be read.
 pub trait LogFiles: Send + Sync {
     /// Leaves and root of the newest checkpoint.
     fn head(&self, origin: &Origin) -> Option<(u64, [u8; 32])>;
-    /// Proves that the leaf stands in the log.
-    fn prove(&self, origin: &Origin, index: u64, leaf_hash: &[u8; 32]) -> Option<Inclusion>;
-    /// Reads the whole log and checks every byte of it.
-    fn verify(&self, origin: &Origin) -> Option<Verified>;
+    /// Proves that the leaf stands in the log, under a checkpoint that `key` signed.
+    fn prove(
+        &self,
+        origin: &Origin,
+        index: u64,
+        leaf_hash: &[u8; 32],
+        key: Option<&LogKey>,
+    ) -> Option<Inclusion>;
+    /// Reads the whole log and checks every byte of it, and that `key` signed it.
+    fn verify(&self, origin: &Origin, key: Option<&LogKey>) -> Option<Verified>;
 }

@@ -9,12 +9,14 @@ mod ledger;
 mod page;
 mod problem;
 mod routes;
+mod sent;
 mod server;
 mod signed_in;
 mod state;
+mod throttle;
 
 pub use evidence::{
-    Appending, ControlLog, Inclusion, LogFault, LogFiles, LogUnavailable, Verified,
+    Appending, ControlLog, Inclusion, LogFault, LogFiles, LogKey, LogUnavailable, Verified,
 };
 pub use ledger::LogDirs;
 pub use problem::{FieldFault, Problem};

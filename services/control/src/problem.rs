@@ -46,6 +46,21 @@ pub(crate) struct Refused {
     retry_after_seconds: Option<u64>,
 }
 
+impl FieldFault {
+    pub(crate) fn new(field: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { field: field.into(), message: message.to_string() }
+    }
+
+    pub(crate) fn field(&self) -> &str {
+        &self.field
+    }
+
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 impl Refused {
     pub(crate) const fn code(&self) -> Code {
         self.code
@@ -63,8 +78,17 @@ impl Refused {
 
     /// One field is not valid.
     pub(crate) fn field(field: &str, message: impl fmt::Display) -> Self {
-        let fault = FieldFault { field: field.to_owned(), message: message.to_string() };
-        Self { errors: vec![fault], ..Self::from(Code::InvalidRequest) }
+        Self::fields(vec![FieldFault::new(field, message)])
+    }
+
+    /// Several fields are not valid.
+    pub(crate) fn fields(errors: Vec<FieldFault>) -> Self {
+        Self { errors, ..Self::from(Code::InvalidRequest) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn errors(&self) -> &[FieldFault] {
+        &self.errors
     }
 
     /// Something failed that is not the caller's fault. The reason is logged and not told.

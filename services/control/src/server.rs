@@ -4,7 +4,6 @@ use actix_web::{
     App, Error, HttpServer,
     body::MessageBody,
     dev::{Server, ServiceRequest, ServiceResponse},
-    error::JsonPayloadError,
     http::header::{HeaderName, HeaderValue},
     middleware::{DefaultHeaders, Next, from_fn},
     web,
@@ -12,6 +11,7 @@ use actix_web::{
 use reeve_domain::{Clock, Code, Entropy};
 use reeve_identity::Pepper;
 use reeve_store::Store;
+use reeve_telemetry::metrics;
 
 use crate::{
     evidence::{ControlLog, LogFiles},
@@ -63,14 +63,7 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
         App::new()
             .app_data(control.clone())
             .app_data(console.clone())
-            .app_data(
-                web::JsonConfig::default()
-                    .limit(BODY_LIMIT)
-                    .error_handler(|error, _| json_refused(&error)),
-            )
-            .app_data(web::QueryConfig::default().error_handler(|error, _| {
-                Refused::from(Code::InvalidRequest).because(error.to_string()).into()
-            }))
+            .app_data(web::PayloadConfig::new(BODY_LIMIT))
             .app_data(
                 web::PathConfig::default()
                     .error_handler(|_, _| Refused::from(Code::RouteNotFound).into()),
@@ -87,30 +80,6 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
     .run())
 }
 
-fn json_refused(error: &JsonPayloadError) -> Error {
-    match error {
-        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-            Refused::from(Code::PayloadTooLarge)
-        }
-        JsonPayloadError::ContentType => Refused::from(Code::UnsupportedMediaType)
-            .because("send `Content-Type: application/json`"),
-        JsonPayloadError::Deserialize(why) if why.is_data() => {
-            Refused::from(Code::InvalidRequest).because(data_fault(why))
-        }
-        _ => Code::MalformedJson.into(),
-    }
-    .into()
-}
-
-/// Where the fault is. Serde's own words may repeat a value, and a value may be a password.
-fn data_fault(why: &serde_json::Error) -> String {
-    format!(
-        "a field is missing, unknown or of the wrong type at line {} column {}",
-        why.line(),
-        why.column()
-    )
-}
-
 fn security_headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add((
@@ -125,7 +94,7 @@ fn security_headers() -> DefaultHeaders {
         .add(("Cache-Control", "no-store"))
 }
 
-/// Gives every request an id, which its answer and what is logged of it carry.
+/// Gives every request an id, which its answer carries, and counts it.
 async fn request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -134,6 +103,7 @@ async fn request_id(
         .app_data::<web::Data<Control>>()
         .map(|control| format!("req_{}", control.entropy.uuid(control.clock.now()).simple()));
     let mut response = next.call(request).await?;
+    metrics::control_request(response.status().as_u16());
     if let Some(value) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }

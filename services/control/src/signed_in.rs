@@ -1,11 +1,14 @@
-use std::{future::Future, marker::PhantomData, pin::Pin};
+use std::{collections::BTreeMap, future::Future, marker::PhantomData, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::Method, web};
 use reeve_domain::{Actor, Code};
 use reeve_identity::{Role, SessionToken, csrf_matches};
 use reeve_store::{session, session::Session, user, user::User};
 
-use crate::{problem::Refused, state::Control};
+use crate::{
+    problem::Refused,
+    state::{Control, Deed},
+};
 
 pub(crate) const COOKIE: &str = "reeve_session";
 
@@ -59,20 +62,51 @@ impl<R: Allowed + 'static> FromRequest for SignedIn<R> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let (user, session) = who(&request).await?;
-            let has = |role: &Role| user.roles.iter().any(|name| name == role.as_str());
-            if !R::ROLES.iter().any(has) {
-                return Err(Code::RoleRequired.into());
+            let control = state(&request)?;
+            let (user, session) = who(control, &request).await?;
+            let this = Self { user, session, role: PhantomData };
+            if let Err(code) = this.permitted(&request) {
+                control.record(&this.refused(&request), Some(code)).await?;
+                return Err(code.into());
             }
-            Ok(Self { user, session, role: PhantomData })
+            Ok(this)
         })
     }
 }
 
-async fn who(request: &HttpRequest) -> Result<(User, Session), Refused> {
-    let control = request
+impl<R: Allowed> SignedIn<R> {
+    fn permitted(&self, request: &HttpRequest) -> Result<(), Code> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let sent = request.headers().get("X-CSRF-Token").and_then(|value| value.to_str().ok());
+            if !csrf_matches(sent.unwrap_or_default(), &self.session.csrf) {
+                return Err(Code::CsrfTokenMismatch);
+            }
+        }
+        let has = |role: &Role| self.user.roles.iter().any(|name| name == role.as_str());
+        if R::ROLES.iter().any(has) { Ok(()) } else { Err(Code::RoleRequired) }
+    }
+
+    fn refused(&self, request: &HttpRequest) -> Deed {
+        // The route and not the path, in which anything may stand.
+        let route = request.match_pattern().unwrap_or_default();
+        Deed {
+            actor: self.actor(),
+            action: "request.refuse",
+            target: format!("{} {route}", request.method()),
+            tenant: None,
+            details: BTreeMap::new(),
+        }
+    }
+}
+
+fn state(request: &HttpRequest) -> Result<&Control, Refused> {
+    request
         .app_data::<web::Data<Control>>()
-        .ok_or_else(|| Refused::internal(&"the application has no state"))?;
+        .map(|control| control.get_ref())
+        .ok_or_else(|| Refused::internal(&"the application has no state"))
+}
+
+async fn who(control: &Control, request: &HttpRequest) -> Result<(User, Session), Refused> {
     let cookie = request.cookie(COOKIE).ok_or(Code::MissingCredential)?;
     let digest = SessionToken::presented(cookie.value()).digest();
     let found = control
@@ -82,14 +116,14 @@ async fn who(request: &HttpRequest) -> Result<(User, Session), Refused> {
         })
         .await?;
     let (user, session) = found.ok_or(Code::InvalidCredential)?;
-    if session.expires_at <= control.clock.now() || user.disabled || !control.touch(digest) {
+    if session.expires_at <= control.clock.now() || user.disabled {
         return Err(Code::InvalidCredential.into());
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let sent = request.headers().get("X-CSRF-Token").and_then(|value| value.to_str().ok());
-        if !csrf_matches(sent.unwrap_or_default(), &session.csrf) {
-            return Err(Code::CsrfTokenMismatch.into());
-        }
+    if !control.touch(digest) {
+        // It stays over when what was seen of it is forgotten.
+        control.write(move |c| session::delete(c, &digest)).await?;
+        control.forget(&digest);
+        return Err(Code::InvalidCredential.into());
     }
     Ok((user, session))
 }

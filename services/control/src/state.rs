@@ -1,12 +1,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use actix_web::web;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use reeve_domain::{
     Actor, Clock, Code, ControlEvent, Digest, Entropy, Record, TenantId, Timestamp,
 };
@@ -16,16 +14,12 @@ use reeve_store::{Connection, Store, StoreError};
 use crate::{
     evidence::{ControlLog, LogFiles},
     problem::Refused,
+    throttle::Throttle,
 };
 
 /// A session that nobody used for so long is over.
 const IDLE: Duration = Duration::from_secs(60 * 60);
-/// Attempts to sign in, for each name and each address.
-const ATTEMPTS_A_MINUTE: NonZeroU32 = match NonZeroU32::new(10) {
-    Some(ten) => ten,
-    None => NonZeroU32::MIN,
-};
-/// More names than this are not remembered at once.
+/// More sessions than this are not remembered at once.
 const REMEMBERED: usize = 10_000;
 
 /// What every handler works with.
@@ -37,7 +31,7 @@ pub(crate) struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secure_cookie: bool,
-    attempts: DefaultKeyedRateLimiter<String>,
+    pub(crate) throttle: Throttle,
     seen: Mutex<HashMap<Digest, Timestamp>>,
 }
 
@@ -60,9 +54,9 @@ impl Control {
         entropy: Arc<dyn Entropy>,
         secure_cookie: bool,
     ) -> Self {
-        let attempts = RateLimiter::keyed(Quota::per_minute(ATTEMPTS_A_MINUTE));
+        let throttle = Throttle::new(Arc::clone(&clock));
         let seen = Mutex::default();
-        Self { store, log, files, pepper, clock, entropy, secure_cookie, attempts, seen }
+        Self { store, log, files, pepper, clock, entropy, secure_cookie, throttle, seen }
     }
 
     /// Runs `work` on a thread that may block, in a transaction that only reads.
@@ -115,22 +109,6 @@ impl Control {
                 Err(refused)
             }
         }
-    }
-
-    /// Refuses an attempt to sign in if there were too many of the same name or address.
-    pub(crate) fn throttle(&self, keys: [String; 2]) -> Result<(), Refused> {
-        if self.attempts.len() > REMEMBERED {
-            self.attempts.retain_recent();
-        }
-        for key in keys {
-            if let Err(until) = self.attempts.check_key(&key) {
-                let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-                return Err(
-                    Refused::from(Code::RateLimited).until(wait.as_secs().saturating_add(1))
-                );
-            }
-        }
-        Ok(())
     }
 
     /// Notes that a session is used. False if it was left alone for too long. After a restart

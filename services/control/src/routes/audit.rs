@@ -8,33 +8,45 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     page::{self, Amount},
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{Auditor, SignedIn},
     state::{Control, Deed},
 };
 
 /// What to search for, and which page.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     /// Whose calls.
+    #[param(nullable)]
     tenant: Option<String>,
     /// Not before this moment, RFC 3339.
+    #[param(nullable)]
     from: Option<String>,
     /// Before this moment, RFC 3339.
+    #[param(nullable)]
     until: Option<String>,
     /// `intent`, `outcome`, `refusal`, `refusal-aggregate`, `control`, `malformed`; several with
     /// commas between them.
+    #[param(nullable)]
     kind: Option<String>,
     /// `pending`, `completed`, `failed`, `unknown`, `refused`.
+    #[param(nullable)]
     status: Option<String>,
     /// A stable error code.
+    #[param(nullable)]
     code: Option<String>,
     /// Where it was processed.
+    #[param(nullable)]
     region: Option<String>,
     /// A decision's id.
+    #[param(nullable)]
     decision: Option<String>,
     /// `next` of the page before.
+    #[param(nullable)]
     after: Option<String>,
     /// 1 to 200, else 50.
+    #[param(nullable)]
     limit: Option<usize>,
 }
 
@@ -129,8 +141,9 @@ pub(crate) struct AuditPage {
 pub(crate) async fn search(
     control: web::Data<Control>,
     signed_in: SignedIn<Auditor>,
-    query: web::Query<AuditQuery>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
+    let query: AuditQuery = sent.query()?;
     let filter = filter(&query)?;
     let after = page::read_cursor(query.after.as_deref())?;
     let limit = page::limit(query.limit)?;

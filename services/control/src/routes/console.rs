@@ -34,7 +34,8 @@ pub(crate) async fn file(
     }
     let asset = relative.starts_with("assets");
     let file = match NamedFile::open_async(dir.join(relative)).await {
-        Ok(file) if !relative.as_os_str().is_empty() => file,
+        // A directory can be opened too.
+        Ok(file) if file.metadata().is_file() => file,
         // A missing script must not be answered with a page.
         _ if asset => return Err(Code::RouteNotFound.into()),
         _ => {

@@ -2,12 +2,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::{HttpResponse, web};
 use reeve_domain::{Code, DecisionId, Record};
-use reeve_store::audit::{self, AuditRow};
+use reeve_store::{
+    audit::{self, AuditRow},
+    log::{self, Log},
+};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::logs;
 use crate::{
+    evidence::LogFiles,
     problem::{Problem, Refused},
     signed_in::{Auditor, SignedIn},
     state::{Control, Deed, block},
@@ -99,13 +104,14 @@ pub(crate) async fn read(
         details: BTreeMap::new(),
     };
     control.record(&deed, None).await?;
-    let rows = control.read(move |c| audit::get_by_decision(c, &id)).await?;
+    let (rows, logs) =
+        control.read(move |c| Ok((audit::get_by_decision(c, &id)?, log::list(c)?))).await?;
     if rows.is_empty() {
         return Err(Code::NotFound.into());
     }
     let files = Arc::clone(&control.files);
     let (rows, entries) = block(move || {
-        let entries = rows.iter().map(|row| entry(files.as_ref(), row)).collect();
+        let entries = rows.iter().map(|row| entry(files.as_ref(), &logs, row)).collect();
         (rows, entries)
     })
     .await?;
@@ -134,8 +140,9 @@ pub(crate) async fn read(
     Ok(HttpResponse::Ok().json(view))
 }
 
-fn entry(files: &dyn crate::LogFiles, row: &AuditRow) -> Entry {
-    let inclusion = files.prove(&row.origin, row.index, &row.leaf_hash);
+fn entry(files: &dyn LogFiles, logs: &[Log], row: &AuditRow) -> Entry {
+    let key = logs.iter().find(|log| log.origin == row.origin).and_then(logs::key);
+    let inclusion = files.prove(&row.origin, row.index, &row.leaf_hash, key.as_ref());
     Entry {
         origin: row.origin.to_string(),
         index: row.index,

@@ -10,6 +10,7 @@ use super::tenants::existing;
 use crate::{
     page,
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{OperationsReader, Operator, SignedIn},
     state::{Control, Deed},
 };
@@ -134,9 +135,9 @@ pub(crate) async fn create(
     control: web::Data<Control>,
     signed_in: SignedIn<Operator>,
     id: web::Path<String>,
-    body: web::Json<NewKey>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
-    let new = body.into_inner();
+    let new: NewKey = sent.json()?;
     let tenant = existing(&control, &id).await?.facts.id;
     let name = new.name.trim().to_owned();
     if name.is_empty() || name.chars().count() > 100 {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    evidence::LogFiles,
+    evidence::{LogFiles, LogKey},
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{Auditor, SignedIn},
     state::{Control, Deed, block},
 };
@@ -43,6 +44,7 @@ pub(crate) struct FindingView {
 
 /// Which log.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
     /// The log's name.
     origin: String,
@@ -69,6 +71,12 @@ pub(crate) async fn all(control: &Control) -> Result<Vec<LogStatus>, Refused> {
     let rows = control.read(log::list).await?;
     let files = Arc::clone(&control.files);
     block(move || rows.into_iter().map(|row| status(files.as_ref(), row)).collect()).await
+}
+
+/// The key that is registered for a log, and not the one beside it: whoever replaces a log replaces
+/// that too.
+pub(crate) fn key(log: &Log) -> Option<LogKey> {
+    Some(log.vkey.clone()).filter(|key| !key.is_empty()).map(LogKey)
 }
 
 fn status(files: &dyn LogFiles, row: Log) -> LogStatus {
@@ -110,13 +118,12 @@ fn status(files: &dyn LogFiles, row: Log) -> LogStatus {
 pub(crate) async fn verify(
     control: web::Data<Control>,
     signed_in: SignedIn<Auditor>,
-    query: web::Query<LogQuery>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
+    let query: LogQuery = sent.query()?;
     let origin = Origin::new(&query.origin).map_err(|_| Code::NotFound)?;
     let known = control.read(log::list).await?;
-    if !known.iter().any(|log| log.origin == origin) {
-        return Err(Code::NotFound.into());
-    }
+    let log = known.into_iter().find(|log| log.origin == origin).ok_or(Code::NotFound)?;
     let deed = Deed {
         actor: signed_in.actor(),
         action: "log.verify",
@@ -126,7 +133,8 @@ pub(crate) async fn verify(
     };
     control.record(&deed, None).await?;
     let (files, of) = (Arc::clone(&control.files), origin.clone());
-    let verified = block(move || files.verify(&of)).await?.ok_or(Code::NotFound)?;
+    let verified =
+        block(move || files.verify(&of, key(&log).as_ref())).await?.ok_or(Code::NotFound)?;
     let findings: Vec<FindingView> = verified
         .faults
         .into_iter()

@@ -15,7 +15,11 @@ mod session;
 mod tenants;
 mod usage;
 
-use actix_web::{Resource, web};
+use actix_web::{
+    Resource, ResponseError as _,
+    http::header::{self, HeaderValue},
+    web,
+};
 use reeve_domain::Code;
 
 pub(crate) use console::StaticDir;
@@ -24,45 +28,46 @@ pub use openapi::openapi;
 use crate::problem::Refused;
 
 /// An address that answers other methods than its own with a problem.
-fn at(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(other_method))
-}
-
-async fn other_method() -> Result<actix_web::HttpResponse, Refused> {
-    Err(Code::MethodNotAllowed.into())
+fn at(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        let mut response = Refused::from(Code::MethodNotAllowed).error_response();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+        response
+    }))
 }
 
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.service(
-        at("/api/v1/session")
+        at("/api/v1/session", "GET, POST, DELETE")
             .route(web::post().to(session::create))
             .route(web::get().to(session::read))
             .route(web::delete().to(session::delete)),
     )
-    .service(at("/api/v1/overview").route(web::get().to(overview::read)))
-    .service(at("/api/v1/audit").route(web::get().to(audit::search)))
-    .service(at("/api/v1/decisions/{id}").route(web::get().to(decision::read)))
-    .service(at("/api/v1/logs").route(web::get().to(logs::list)))
-    .service(at("/api/v1/logs/verify").route(web::post().to(logs::verify)))
+    .service(at("/api/v1/overview", "GET").route(web::get().to(overview::read)))
+    .service(at("/api/v1/audit", "GET").route(web::get().to(audit::search)))
+    .service(at("/api/v1/decisions/{id}", "GET").route(web::get().to(decision::read)))
+    .service(at("/api/v1/logs", "GET").route(web::get().to(logs::list)))
+    .service(at("/api/v1/logs/verify", "POST").route(web::post().to(logs::verify)))
     .service(
-        at("/api/v1/tenants")
+        at("/api/v1/tenants", "GET, POST")
             .route(web::get().to(tenants::list))
             .route(web::post().to(tenants::create)),
     )
-    .service(at("/api/v1/tenants/{id}").route(web::get().to(tenants::read)))
-    .service(at("/api/v1/tenants/{id}/status").route(web::put().to(tenants::set_status)))
+    .service(at("/api/v1/tenants/{id}", "GET").route(web::get().to(tenants::read)))
+    .service(at("/api/v1/tenants/{id}/status", "PUT").route(web::put().to(tenants::set_status)))
     .service(
-        at("/api/v1/tenants/{id}/keys")
+        at("/api/v1/tenants/{id}/keys", "GET, POST")
             .route(web::get().to(keys::list))
             .route(web::post().to(keys::create)),
     )
-    .service(at("/api/v1/keys/{id}").route(web::delete().to(keys::revoke)))
-    .service(at("/api/v1/policy").route(web::get().to(policy::read)))
-    .service(at("/api/v1/usage").route(web::get().to(usage::read)))
-    .service(at("/api/v1/pods").route(web::get().to(pods::list)))
-    .service(at("/api/v1/models").route(web::get().to(models::list)))
-    .service(at("/api/openapi.json").route(web::get().to(openapi::document)))
-    .service(at("/health/live").route(web::get().to(health::live)))
-    .service(at("/health/ready").route(web::get().to(health::ready)))
+    .service(at("/api/v1/keys/{id}", "DELETE").route(web::delete().to(keys::revoke)))
+    .service(at("/api/v1/policy", "GET").route(web::get().to(policy::read)))
+    .service(at("/api/v1/usage", "GET").route(web::get().to(usage::read)))
+    .service(at("/api/v1/pods", "GET").route(web::get().to(pods::list)))
+    .service(at("/api/v1/models", "GET").route(web::get().to(models::list)))
+    .service(at("/api/openapi.json", "GET").route(web::get().to(openapi::document)))
+    .service(at("/metrics", "GET").route(web::get().to(health::measured)))
+    .service(at("/health/live", "GET").route(web::get().to(health::live)))
+    .service(at("/health/ready", "GET").route(web::get().to(health::ready)))
     .default_service(web::to(console::file));
 }

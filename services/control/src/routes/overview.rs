@@ -10,14 +10,17 @@ use super::logs::{self, LogStatus};
 use crate::{
     page::Amount,
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{OverviewReader, SignedIn},
     state::Control,
 };
 
 /// How far back.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct OverviewQuery {
     /// Days with today, 1 to 90, else 7.
+    #[param(nullable)]
     days: Option<u32>,
 }
 
@@ -76,8 +79,9 @@ pub(crate) struct CodeCount {
 pub(crate) async fn read(
     control: web::Data<Control>,
     _: SignedIn<OverviewReader>,
-    query: web::Query<OverviewQuery>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
+    let query: OverviewQuery = sent.query()?;
     let days = query.days.unwrap_or(7);
     if !(1..=90).contains(&days) {
         return Err(Refused::field("days", format!("`{days}` is not between 1 and 90")));

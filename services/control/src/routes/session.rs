@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::{
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{Anyone, COOKIE, SignedIn},
     state::{Control, Deed, block},
 };
@@ -65,32 +66,31 @@ impl Person {
 pub(crate) async fn create(
     control: web::Data<Control>,
     request: HttpRequest,
-    login: web::Json<Login>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
-    let login = login.into_inner();
-    let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
-    control.throttle([format!("user {}", login.user), format!("address {address}")])?;
+    let login: Login = sent.json()?;
     let id = UserId::new(&login.user).ok();
-    let wanted = id.clone();
-    let found = control
-        .read(move |c| wanted.map_or(Ok(None), |id| user::get(c, &id)))
-        .await?
-        .filter(|user| !user.disabled);
-    let stored = found.as_ref().map(|user| user.password_hash.clone());
+    let address = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+    let keys = [Some(format!("address {address}")), id.as_ref().map(|id| format!("user {id}"))];
+    if let Err(too_many) = control.throttle.attempt(keys.into_iter().flatten()) {
+        if too_many.record {
+            let found = person(&control, id).await?;
+            let deed = attempt(Actor::Anonymous, found.as_ref());
+            control.record(&deed, Some(Code::RateLimited)).await?;
+        }
+        let wait = too_many.wait.as_secs().saturating_add(1);
+        return Err(Refused::from(Code::RateLimited).until(wait));
+    }
+    let found = person(&control, id).await?;
+    let stored = found.as_ref().filter(|user| !user.disabled);
+    let stored = stored.map(|user| user.password_hash.clone());
     let right = block(move || password::verify(&login.password, stored.as_deref())).await?;
-    let known = found.filter(|_| right);
-    let deed = Deed {
-        actor: known.as_ref().map_or(Actor::Anonymous, |user| Actor::User(user.id.clone())),
-        action: "session.create",
-        // A name that is nobody's may be a password typed into the wrong field.
-        target: known.as_ref().map_or_else(|| "unknown".to_owned(), |user| user.id.to_string()),
-        tenant: None,
-        details: BTreeMap::new(),
-    };
-    let Some(user) = known else {
+    let Some(user) = found.as_ref().filter(|_| right) else {
+        let deed = attempt(Actor::Anonymous, found.as_ref());
         control.record(&deed, Some(Code::InvalidCredential)).await?;
         return Err(Code::InvalidCredential.into());
     };
+    let deed = attempt(Actor::User(user.id.clone()), Some(user));
     let token = SessionToken::generate(control.entropy.as_ref());
     let csrf = new_csrf_token(control.entropy.as_ref());
     let now = control.clock.now();
@@ -104,7 +104,24 @@ pub(crate) async fn create(
     control.change(&deed, move |c| session::insert(c, &row)).await?;
     Ok(HttpResponse::Ok()
         .cookie(cookie(token.reveal(), control.secure_cookie))
-        .json(SignedInUser { user: Person::of(&user), csrf }))
+        .json(SignedInUser { user: Person::of(user), csrf }))
+}
+
+async fn person(control: &Control, id: Option<UserId>) -> Result<Option<user::User>, Refused> {
+    let Some(id) = id else { return Ok(None) };
+    control.read(move |c| user::get(c, &id)).await
+}
+
+/// An attempt to sign in as `user`. A name that is nobody's may be a password typed into the wrong
+/// field, and is not recorded.
+fn attempt(actor: Actor, user: Option<&user::User>) -> Deed {
+    Deed {
+        actor,
+        action: "session.create",
+        target: user.map_or_else(|| "unknown".to_owned(), |user| user.id.to_string()),
+        tenant: None,
+        details: BTreeMap::new(),
+    }
 }
 
 fn cookie(value: &str, secure: bool) -> Cookie<'static> {

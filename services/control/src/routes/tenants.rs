@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     page,
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{OperationsReader, Operator, SignedIn},
     state::{Control, Deed},
 };
@@ -65,10 +66,13 @@ pub(crate) struct TenantPage {
 
 /// Which page.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// `next` of the page before.
+    #[param(nullable)]
     after: Option<String>,
     /// 1 to 200, else 50.
+    #[param(nullable)]
     limit: Option<usize>,
 }
 
@@ -108,8 +112,9 @@ pub(crate) struct NewStanding {
 pub(crate) async fn list(
     control: web::Data<Control>,
     _: SignedIn<OperationsReader>,
-    query: web::Query<PageQuery>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
+    let query: PageQuery = sent.query()?;
     let after: Option<TenantId> = page::parse("after", query.after.as_deref())?;
     let limit = page::limit(query.limit)?;
     let mut rows =
@@ -166,9 +171,9 @@ pub(crate) async fn existing(control: &Control, id: &str) -> Result<Tenant, Refu
 pub(crate) async fn create(
     control: web::Data<Control>,
     signed_in: SignedIn<Operator>,
-    body: web::Json<NewTenant>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
-    let new = checked(&control, body.into_inner()).await?;
+    let new = checked(&control, sent.json()?).await?;
     let deed = Deed {
         actor: signed_in.actor(),
         action: "tenant.create",
@@ -241,10 +246,11 @@ pub(crate) async fn set_status(
     control: web::Data<Control>,
     signed_in: SignedIn<Operator>,
     id: web::Path<String>,
-    body: web::Json<NewStanding>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
+    let NewStanding { status } = sent.json()?;
     let mut tenant = existing(&control, &id).await?;
-    let (status, action) = match body.status {
+    let (status, action) = match status {
         Standing::Active => (TenantStatus::Active, "tenant.activate"),
         Standing::Suspended => (TenantStatus::Suspended, "tenant.suspend"),
     };

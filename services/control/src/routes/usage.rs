@@ -7,18 +7,23 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     page::{self, Amount},
     problem::{Problem, Refused},
+    sent::Sent,
     signed_in::{OperationsReader, SignedIn},
     state::Control,
 };
 
 /// Whose usage, and which days.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct UsageQuery {
     /// One tenant's; everyone's if absent.
+    #[param(nullable)]
     tenant: Option<String>,
     /// The first day in UTC, `2026-11-01`; the first of this month if absent.
+    #[param(nullable)]
     from: Option<String>,
     /// The last day in UTC; today if absent.
+    #[param(nullable)]
     until: Option<String>,
 }
 
@@ -78,8 +83,9 @@ impl From<UsageRow> for UsageDay {
 pub(crate) async fn read(
     control: web::Data<Control>,
     _: SignedIn<OperationsReader>,
-    query: web::Query<UsageQuery>,
+    sent: Sent,
 ) -> Result<HttpResponse, Refused> {
+    let query: UsageQuery = sent.query()?;
     let tenant: Option<TenantId> = page::parse("tenant", query.tenant.as_deref())?;
     let now = control.clock.now();
     let from = day("from", query.from.as_deref(), now.month_start())?;

@@ -1,0 +1,104 @@
+//! Reads the OpenAPI document, so that no operation can be added without a row here.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use reeve_domain::Code;
+use reeve_identity::Role::{self, Auditor, Operator, PolicyApprover, PolicyAuthor, TenantAdmin};
+use reeve_ledger::Reader;
+
+use crate::world::{World, control};
+
+/// Who may use what. `createSession` needs no session.
+fn allowed() -> BTreeMap<&'static str, Vec<Role>> {
+    let everyone = || Role::ALL.to_vec();
+    BTreeMap::from([
+        ("getSession", everyone()),
+        ("deleteSession", everyone()),
+        ("getOverview", vec![Operator, PolicyAuthor, PolicyApprover, Auditor]),
+        ("searchAudit", vec![Auditor]),
+        ("getDecision", vec![Auditor]),
+        ("listLogs", vec![Auditor]),
+        ("verifyLog", vec![Auditor]),
+        ("listTenants", vec![Operator, Auditor]),
+        ("createTenant", vec![Operator]),
+        ("getTenant", vec![Operator, Auditor]),
+        ("setTenantStatus", vec![Operator]),
+        ("listKeys", vec![Operator, Auditor]),
+        ("createKey", vec![Operator]),
+        ("revokeKey", vec![Operator]),
+        ("getPolicy", vec![PolicyAuthor, PolicyApprover, Auditor]),
+        ("getUsage", vec![Operator, Auditor]),
+        ("listPods", vec![Operator, Auditor]),
+        ("listModels", vec![Operator, Auditor]),
+    ])
+}
+
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+}
+
+/// All operations, with a path that leads to nothing where it names a thing.
+fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(reeve_control::openapi()).unwrap();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            let method = method.to_uppercase().parse().unwrap();
+            operations.push(Operation { id, method, path: path.replace("{id}", "nothing") });
+        }
+    }
+    assert!(operations.len() >= 19);
+    operations
+}
+
+#[actix_web::test]
+async fn without_a_session_nothing_is_answered() {
+    let world = World::start().await;
+    let anonymous = world.anonymous();
+    for Operation { id, method, path } in operations() {
+        if id == "createSession" {
+            continue;
+        }
+        for body in [None, Some("{}"), Some("no json")] {
+            let answer = anonymous.send(method.clone(), &path, body).await;
+            answer.problem("missing-credential");
+        }
+    }
+    assert_eq!(Reader::open(&world.log_dir(&control())).unwrap().size(), 0);
+}
+
+#[actix_web::test]
+async fn each_role_reaches_what_it_may_and_nothing_else() {
+    let world = World::start().await;
+    let allowed = allowed();
+    for role in Role::ALL {
+        let client = world.client(role.as_str()).await;
+        // Signing out comes last, or there is no session for the rest.
+        let mut operations = operations();
+        operations.sort_by_key(|one| one.id == "deleteSession");
+        for Operation { id, method, path } in operations {
+            if id == "createSession" {
+                continue;
+            }
+            let may = allowed.get(id.as_str()).unwrap_or_else(|| panic!("{id} has no row"));
+            let before = world.events().len();
+            let answer = client.send(method.clone(), &path, None).await;
+            let reached = ![401, 403].contains(&answer.status);
+            assert_eq!(reached, may.contains(&role), "{role} {id}: {answer:?}");
+            assert!(answer.status < 500 && answer.status != 405, "{id}: {answer:?}");
+            if !reached {
+                answer.problem("role-required");
+                let events = world.events();
+                assert_eq!(events.len(), before + 1, "{role} {id}");
+                let event = events.last().unwrap();
+                assert_eq!(event.code, Some(Code::RoleRequired));
+                assert_eq!(event.target, format!("{method} {}", path.replace("nothing", "{id}")));
+            }
+        }
+    }
+    assert!(allowed.values().any(|roles| roles.contains(&TenantAdmin)));
+}
