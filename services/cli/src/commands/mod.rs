@@ -1,0 +1,33 @@
+//! One file a command.
+
+pub(crate) mod init;
+pub(crate) mod key;
+pub(crate) mod ledger;
+mod operator_log;
+pub(crate) mod policy;
+pub(crate) mod privacy;
+pub(crate) mod seed;
+pub(crate) mod serve;
+pub(crate) mod tenant;
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use reeve_config::Config;
+use reeve_store::Store;
+
+/// Prints a line for whoever called the command.
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{line}").context("the output cannot be written")
+}
+
+/// Prints a line about what went wrong.
+pub(crate) fn complain(line: &str) {
+    // With nobody listening there is nobody to tell.
+    drop(writeln!(io::stderr().lock(), "reeve: {line}"));
+}
+
+/// The store that the configuration names.
+pub(crate) fn store(config: &Config) -> anyhow::Result<Store> {
+    Store::connect(&config.store.url).context("the store cannot be used")
+}

@@ -1,0 +1,234 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use anyhow::Context as _;
+use reeve_config::Config;
+use reeve_domain::{
+    ApiKey, Clock as _, Entropy as _, KeyId, ModelFacts, ModelName, ModelVersion, PlanName, Pod,
+    PodId, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus,
+    Timestamp, UserId,
+};
+use reeve_identity::{ApiKeySecret, Pepper, Role, password};
+use reeve_protocol::model::BundleSummary;
+use reeve_store::{Store, StoreError, user::User};
+use serde::Serialize;
+
+use super::{operator_log, say};
+
+/// Fill a new store so that a call can be made. What exists is kept; secrets are printed only when
+/// they are made.
+#[derive(clap::Args)]
+pub(crate) struct Seed {
+    #[command(flatten)]
+    config: crate::ConfigFile,
+    /// The model bundle that the pods serve.
+    #[arg(long)]
+    bundle: PathBuf,
+    /// A pod: `NAME=REGION=URL`.
+    #[arg(long = "pod", required = true)]
+    pods: Vec<PodArgument>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone)]
+struct PodArgument {
+    name: PodId,
+    region: Region,
+    url: String,
+}
+
+impl FromStr for PodArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, '=');
+        let mut part = || parts.next().ok_or("a pod is written NAME=REGION=URL");
+        Ok(Self {
+            name: PodId::new(part()?).map_err(|refused| refused.to_string())?,
+            region: Region::new(part()?).map_err(|refused| refused.to_string())?,
+            url: part()?.trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Seeded {
+    tenants: Vec<SeededTenant>,
+    console: SeededUser,
+}
+
+#[derive(Serialize)]
+struct SeededTenant {
+    name: String,
+    region: String,
+    /// None if the tenant was there before.
+    key: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SeededUser {
+    user: String,
+    /// None if the user was there before.
+    password: Option<String>,
+}
+
+impl Seed {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let config = Config::load(self.config.config.as_deref())?;
+        let store = super::store(&config)?;
+        store.migrate().context("the store cannot be prepared")?;
+        let pepper = Pepper::load_or_create(&config.keys.pepper, &SystemEntropy)?;
+        let now = SystemClock::default().now();
+        operator_log::record(&config, "store.seed", "demonstration", None, BTreeMap::new())?;
+        policy(&store, now)?;
+        self.model(&store)?;
+        let eu = [("jurisdiction", "EU"), ("privacy", "redact")];
+        let us = [("jurisdiction", "US")];
+        let tenants = vec![
+            tenant(&store, &pepper, now, "acme-eu", "Acme (EU)", "eu-west", &eu)?,
+            tenant(&store, &pepper, now, "globex-us", "Globex (US)", "us-east", &us)?,
+        ];
+        let seeded = Seeded { tenants, console: user(&store, now)? };
+        if self.json {
+            return say(&serde_json::to_string(&seeded)?);
+        }
+        for tenant in &seeded.tenants {
+            let key = tenant.key.as_deref().unwrap_or("(made before)");
+            say(&format!("{} in {}: {key}", tenant.name, tenant.region))?;
+        }
+        let password = seeded.console.password.as_deref().unwrap_or("(made before)");
+        say(&format!("console user {}: {password}", seeded.console.user))
+    }
+
+    fn model(&self, store: &Store) -> anyhow::Result<()> {
+        let bundle = BundleSummary::read(&self.bundle)?;
+        let model = ModelVersion {
+            facts: ModelFacts {
+                name: ModelName::new(&bundle.name)?,
+                version: bundle.version,
+                digest: bundle.digest,
+                generative: bundle.generative,
+                risk_class: bundle.risk_class,
+            },
+            labels: bundle.labels,
+            shared_with: BTreeSet::new(),
+        };
+        store.write(|c| {
+            reeve_store::model::upsert(c, &model)?;
+            for pod in &self.pods {
+                let pod = Pod {
+                    id: pod.name.clone(),
+                    region: pod.region.clone(),
+                    url: pod.url.clone(),
+                    models: vec![bundle.digest],
+                    draining: false,
+                };
+                reeve_store::pod::upsert(c, &pod)?;
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(())
+    }
+}
+
+fn policy(store: &Store, now: Timestamp) -> anyhow::Result<()> {
+    if store.read(reeve_store::policy::active)?.is_some() {
+        return Ok(());
+    }
+    let document = reeve_policy::default_bundle().document();
+    store.write(|c| {
+        reeve_store::policy::insert_bundle(c, &document, "operator", now)?;
+        reeve_store::policy::activate(c, &document.digest, "operator", now)
+    })?;
+    Ok(())
+}
+
+fn tenant(
+    store: &Store,
+    pepper: &Pepper,
+    now: Timestamp,
+    name: &str,
+    display_name: &str,
+    region: &str,
+    labels: &[(&str, &str)],
+) -> anyhow::Result<SeededTenant> {
+    let id = TenantId::new(name)?;
+    let mut seeded = SeededTenant { name: name.to_owned(), region: region.to_owned(), key: None };
+    if store.read(|c| reeve_store::tenant::get(c, &id))?.is_some() {
+        return Ok(seeded);
+    }
+    let tenant = Tenant {
+        facts: TenantFacts {
+            id: id.clone(),
+            residency: BTreeSet::from([Region::new(region)?]),
+            purposes: BTreeSet::new(),
+            labels: labels
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        },
+        display_name: display_name.to_owned(),
+        plan: PlanName::new("standard")?,
+        status: TenantStatus::Active,
+        created_at: now,
+    };
+    let scopes = ["classify", "read"].map(str::to_owned);
+    let (key, secret) = new_key(pepper, now, &id, "demonstration", &scopes)?;
+    store.write(|c| {
+        reeve_store::tenant::insert(c, &tenant)?;
+        reeve_store::api_key::insert(c, &key)
+    })?;
+    seeded.key = Some(secret.reveal().to_owned());
+    Ok(seeded)
+}
+
+/// A new key of a tenant, and the secret that is shown once.
+pub(crate) fn new_key(
+    pepper: &Pepper,
+    now: Timestamp,
+    tenant: &TenantId,
+    name: &str,
+    scopes: &[String],
+) -> anyhow::Result<(ApiKey, ApiKeySecret)> {
+    let secret = ApiKeySecret::generate(&SystemEntropy);
+    let key = ApiKey {
+        id: KeyId::new(format!("key_{}", SystemEntropy.uuid(now).simple()))?,
+        tenant: tenant.clone(),
+        name: name.to_owned(),
+        prefix: secret.prefix().to_owned(),
+        hash: pepper.hash(secret.reveal()),
+        scopes: scopes.iter().map(Scope::new).collect::<Result<_, _>>()?,
+        created_at: now,
+        expires_at: None,
+        revoked_at: None,
+    };
+    Ok((key, secret))
+}
+
+fn user(store: &Store, now: Timestamp) -> anyhow::Result<SeededUser> {
+    let id = UserId::new("admin")?;
+    let mut seeded = SeededUser { user: id.to_string(), password: None };
+    if store.read(|c| reeve_store::user::get(c, &id))?.is_some() {
+        return Ok(seeded);
+    }
+    // A key's secret part is a good password: random, and of letters and digits only.
+    let secret = ApiKeySecret::generate(&SystemEntropy);
+    let password: String = secret.reveal().chars().rev().take(20).collect();
+    let roles = [Role::Operator, Role::Auditor, Role::PolicyAuthor, Role::PolicyApprover];
+    let user = User {
+        id,
+        display_name: "Administrator".to_owned(),
+        password_hash: password::hash(&password, &SystemEntropy)?,
+        roles: roles.iter().map(ToString::to_string).collect(),
+        created_at: now,
+        disabled: false,
+    };
+    store.write(|c| reeve_store::user::insert(c, &user))?;
+    seeded.password = Some(password);
+    Ok(seeded)
+}
