@@ -1,10 +1,10 @@
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
-use cedar_policy::{ActionConstraint, Effect, PolicySet};
-use reeve_domain::Code;
-use reeve_store::policy;
-use serde::{Deserialize, Serialize};
+use reeve_domain::{BundleDocument, Code};
+use reeve_policy::{Effect, Engine};
+use reeve_store::policy::{self, ActiveBundle};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -48,22 +48,6 @@ pub(crate) struct Rule {
     file: String,
 }
 
-/// What is shown of a bundle.
-#[derive(Deserialize)]
-struct Shown {
-    name: String,
-    cedar: BTreeMap<String, String>,
-    #[serde(default)]
-    plans: BTreeMap<String, Value>,
-    residency: Residency,
-}
-
-#[derive(Deserialize)]
-struct Residency {
-    #[serde(default)]
-    regions: BTreeMap<String, Value>,
-}
-
 /// The active policy.
 #[utoipa::path(
     get, path = "/api/v1/policy", tag = "policy", operation_id = "getPolicy",
@@ -80,75 +64,46 @@ pub(crate) async fn read(
     _: SignedIn<PolicyReader>,
 ) -> Result<HttpResponse, Refused> {
     let active = control.read(policy::active).await?.ok_or(Code::NotFound)?;
-    let view = block(move || {
-        let bundle: Shown =
-            serde_json::from_str(&active.document).map_err(|why| Refused::internal(&why))?;
-        let mut rules = Vec::new();
-        for (file, text) in &bundle.cedar {
-            rules.append(&mut rules_of(file, text)?);
-        }
-        Ok::<_, Refused>(ActivePolicy {
-            digest: active.digest.to_string(),
-            version: active.version,
-            activated_at: active.activated_at.to_string(),
-            activated_by: active.activated_by,
-            name: bundle.name,
-            rules,
-            files: bundle.cedar,
-            plans: bundle.plans,
-            regions: bundle.residency.regions,
-        })
-    })
-    .await??;
+    let view = block(move || view(active)).await??;
     Ok(HttpResponse::Ok().json(view))
 }
 
-fn rules_of(file: &str, text: &str) -> Result<Vec<Rule>, Refused> {
-    let set = PolicySet::from_str(text).map_err(|why| Refused::internal(&why))?;
-    let rules = set.policies().map(|policy| {
-        let note = |name: &str| policy.annotation(name).unwrap_or_default().to_owned();
-        Rule {
-            id: policy.annotation("id").map_or_else(|| policy.id().to_string(), str::to_owned),
-            title: note("title"),
-            reason: note("reason"),
-            effect: match policy.effect() {
-                Effect::Permit => "permit",
-                Effect::Forbid => "forbid",
-            },
-            action: match policy.action_constraint() {
-                ActionConstraint::Any => "*".to_owned(),
-                ActionConstraint::Eq(one) => one.id().unescaped().to_owned(),
-                ActionConstraint::In(several) => several
-                    .iter()
-                    .map(|one| one.id().unescaped().to_owned())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            },
-            source: policy.to_string(),
-            file: file.to_owned(),
-        }
+fn view(active: ActiveBundle) -> Result<ActivePolicy, Refused> {
+    let document = BundleDocument { digest: active.digest, document: active.document };
+    let engine = Engine::compile(&document).map_err(|why| Refused::internal(&why))?;
+    let bundle = engine.bundle();
+    let rules = engine.rules().into_iter().map(|rule| Rule {
+        id: rule.id.to_string(),
+        title: rule.title,
+        reason: rule.reason,
+        effect: match rule.effect {
+            Effect::Permit => "permit",
+            Effect::Forbid => "forbid",
+        },
+        action: match rule.actions.as_slice() {
+            [_, _, _] => "*".to_owned(),
+            some => some.join(", "),
+        },
+        source: rule.source,
+        file: rule.file,
     });
-    Ok(rules.collect())
+    Ok(ActivePolicy {
+        digest: document.digest.to_string(),
+        version: active.version,
+        activated_at: active.activated_at.to_string(),
+        activated_by: active.activated_by,
+        name: bundle.name.clone(),
+        rules: rules.collect(),
+        files: bundle.cedar.clone(),
+        plans: as_json(&bundle.plans)?,
+        regions: as_json(&bundle.regions)?,
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_is_shown_with_its_words() {
-        let text = r#"@id("r1") @title("T") @reason("R")
-            forbid (principal, action == Action::"classify", resource);
-            permit (principal, action, resource);"#;
-        let mut rules = rules_of("a.cedar", text).unwrap();
-        rules.sort_by(|a, b| b.id.cmp(&a.id));
-        let first = rules.first().unwrap();
-        assert_eq!(
-            (first.id.as_str(), first.title.as_str(), first.reason.as_str()),
-            ("r1", "T", "R")
-        );
-        assert_eq!((first.effect, first.action.as_str()), ("forbid", "classify"));
-        assert_eq!(rules.last().unwrap().action, "*");
-        assert!(rules_of("a.cedar", "permit (").is_err());
-    }
+fn as_json<K: ToString, V: Serialize>(
+    named: &BTreeMap<K, V>,
+) -> Result<BTreeMap<String, Value>, Refused> {
+    let one = |(name, value): (&K, &V)| Ok((name.to_string(), serde_json::to_value(value)?));
+    let all: Result<_, serde_json::Error> = named.iter().map(one).collect();
+    all.map_err(|why| Refused::internal(&why))
 }

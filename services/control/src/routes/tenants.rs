@@ -1,5 +1,8 @@
 use actix_web::{HttpResponse, web};
-use reeve_domain::{Code, PlanName, Purpose, Region, Tenant, TenantFacts, TenantId, TenantStatus};
+use reeve_domain::{
+    BundleDocument, Code, PlanName, Purpose, Region, Tenant, TenantFacts, TenantId, TenantStatus,
+};
+use reeve_policy::Bundle;
 use reeve_store::{policy, tenant};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,11 +202,11 @@ async fn checked(control: &Control, new: NewTenant) -> Result<Tenant, Refused> {
     }
     let plan = PlanName::new(&new.plan).map_err(|why| Refused::field("plan", why))?;
     let active = control.read(policy::active).await?;
-    let plans = active
-        .and_then(|active| serde_json::from_str::<serde_json::Value>(&active.document).ok())
-        .and_then(|bundle| bundle.get("plans").and_then(|plans| plans.as_object().cloned()))
-        .unwrap_or_default();
-    if !plans.contains_key(plan.as_str()) {
+    let bundle = active
+        .map(|active| BundleDocument { digest: active.digest, document: active.document })
+        .map(|document| Bundle::parse(&document).map_err(|why| Refused::internal(&why)))
+        .transpose()?;
+    if !bundle.as_ref().is_some_and(|bundle| bundle.plans.contains_key(&plan)) {
         return Err(Refused::field("plan", format!("`{plan}` is not a plan of the active policy")));
     }
     let residency = new
@@ -212,6 +215,12 @@ async fn checked(control: &Control, new: NewTenant) -> Result<Tenant, Refused> {
         .map(Region::new)
         .collect::<Result<BTreeSet<_>, _>>()
         .map_err(|why| Refused::field("residency", why))?;
+    let known =
+        |region: &&Region| bundle.as_ref().is_some_and(|it| it.regions.contains_key(*region));
+    if let Some(region) = residency.iter().find(|region| !known(region)) {
+        let message = format!("`{region}` is not a region of the active policy");
+        return Err(Refused::field("residency", message));
+    }
     let purposes = new
         .purposes
         .iter()

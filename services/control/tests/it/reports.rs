@@ -88,9 +88,12 @@ async fn the_policy_is_shown_with_its_words() {
         let file = rule["file"].as_str().unwrap();
         assert!(view["files"].as_object().unwrap().contains_key(file), "{file}");
     }
+    let effects: std::collections::BTreeSet<_> =
+        rules.iter().map(|rule| rule["effect"].as_str()).collect();
+    assert_eq!(effects.into_iter().collect::<Vec<_>>(), [Some("forbid"), Some("permit")]);
     let plans = view["plans"].as_object().unwrap();
-    assert!(plans.contains_key("standard") && plans.contains_key("small"));
-    assert!(view["regions"].as_object().unwrap().contains_key("eu-west"));
+    assert!(plans.contains_key("standard") && plans.contains_key("trial"));
+    assert_eq!(view["regions"]["eu-west"], json!({ "jurisdiction": "EU" }));
 }
 
 #[actix_web::test]

@@ -66,6 +66,7 @@ async fn what_is_not_valid_is_told_by_field_and_changes_nothing() {
         ("plan", json!("gold")),
         ("residency", json!("eu-west")),
         ("residency", json!(["e u"])),
+        ("residency", json!(["eu-west", "mars"])),
         ("purposes", json!(["p/q"])),
         ("labels", json!([])),
         ("colour", json!("red")),
@@ -102,7 +103,7 @@ async fn pages_go_on_behind_the_last_tenant() {
     let world = World::start().await;
     let client = world.client("operator").await;
     for id in ["b", "d", "a", "c", "e"] {
-        let body = json!({ "id": id, "display_name": id, "plan": "small" });
+        let body = json!({ "id": id, "display_name": id, "plan": "trial" });
         assert_eq!(client.post(PATH, &body).await.status, 201);
     }
     let (mut seen, mut after) = (Vec::new(), String::new());

@@ -8,10 +8,7 @@ use std::{
 use actix_web::http::{Method, header::HeaderMap};
 use ed25519_dalek::SigningKey;
 use reeve_control::{ControlOptions, LogDirs, server};
-use reeve_domain::{
-    BundleDocument, ControlEvent, Digest, FixedClock, Origin, Record, SeededEntropy, Timestamp,
-    UserId,
-};
+use reeve_domain::{ControlEvent, FixedClock, Origin, Record, SeededEntropy, Timestamp, UserId};
 use reeve_identity::{Pepper, Role, password};
 use reeve_ledger::{Ledger, Options, Reader, leaf_hash};
 use reeve_store::{
@@ -64,18 +61,6 @@ fn open(dir: &Path, origin: Origin, seed: u8, clock: &Arc<FixedClock>) -> Ledger
     };
     let clock: Arc<FixedClock> = Arc::clone(clock);
     Ledger::open(options, SigningKey::from_bytes(&[seed; 32]), clock).unwrap().0
-}
-
-fn bundle() -> BundleDocument {
-    let document = json!({
-        "name": "test",
-        "cedar": { "residency.cedar": "@id(\"residency\") @title(\"Residency\") @reason(\"There.\")\n\
-            forbid (principal, action, resource) unless { principal == principal };" },
-        "plans": { "standard": {}, "small": {} },
-        "residency": { "regions": { "eu-west": { "jurisdiction": "EU" } } },
-    })
-    .to_string();
-    BundleDocument { digest: Digest::of(document.as_bytes()), document }
 }
 
 impl World {
@@ -198,6 +183,7 @@ fn prepare(store: &Store, now: Timestamp, logs: &[(Origin, PathBuf)]) {
         created_at: now,
         disabled: id == "gone",
     };
+    let bundle = reeve_policy::default_bundle().document();
     store
         .write(|c| {
             for role in Role::ALL {
@@ -206,8 +192,8 @@ fn prepare(store: &Store, now: Timestamp, logs: &[(Origin, PathBuf)]) {
             let several = [Role::Operator, Role::Auditor, Role::PolicyAuthor];
             user::insert(c, &person("demo", &several))?;
             user::insert(c, &person("gone", &several))?;
-            policy::insert_bundle(c, &bundle(), "test", now)?;
-            policy::activate(c, &bundle().digest, "test", now)?;
+            policy::insert_bundle(c, &bundle, "test", now)?;
+            policy::activate(c, &bundle.digest, "test", now)?;
             for (origin, dir) in logs {
                 let vkey = std::fs::read_to_string(dir.join("log.pub")).unwrap();
                 log::register(c, origin, vkey.trim(), &dir.display().to_string())?;
