@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use reeve_domain::{KeyId, TenantId, TenantStatus};
+use reeve_domain::{Code, KeyId, TenantId, TenantStatus};
 use reeve_store::{api_key, revision, tenant};
 use serde_json::json;
 
@@ -95,21 +95,48 @@ async fn every_change_is_recorded_before_it_is_answered() {
 }
 
 #[actix_web::test]
-async fn a_store_that_goes_away_is_told_as_such() {
+async fn a_store_that_goes_away_is_told_as_such_and_comes_back() {
     let world = World::start().await;
     let client = world.client("demo").await;
     client.get("/health/ready").await.ok();
-    for name in ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
-        let path = world.dir.path().join(name);
-        if path.exists() {
-            std::fs::rename(&path, world.dir.path().join(format!("{name}.away"))).unwrap();
-        }
-    }
-    // Connections that are open keep their file; what a check finds of them is the pool's matter.
-    let answer = client.get("/health/ready").await;
-    if answer.status != 200 {
+    let before = world.events().len();
+    let (here, away) =
+        (world.dir.path().join("store.sqlite"), world.dir.path().join("away.sqlite"));
+    std::fs::rename(&here, &away).unwrap();
+    for answer in [client.get("/health/ready").await, client.get("/api/v1/tenants").await] {
         answer.problem("store-unavailable");
-        client.get("/api/v1/tenants").await.problem("store-unavailable");
+        assert_eq!(answer.header("retry-after"), "1");
     }
     client.get("/health/live").await.ok();
+    std::fs::rename(&away, &here).unwrap();
+    client.get("/api/v1/tenants").await.ok();
+    assert_eq!(world.events().len(), before);
+}
+
+#[actix_web::test]
+async fn a_change_that_fails_after_its_record_is_recorded_as_failed() {
+    let world = World::start().await;
+    let client = world.client("demo").await;
+    let (begun, is_begun) = std::sync::mpsc::channel();
+    let (end, is_over) = std::sync::mpsc::channel::<()>();
+    let store = world.store.clone();
+    // Somebody else holds the only lock for writing for longer than anybody waits for it.
+    let other = std::thread::spawn(move || {
+        store.write(|_| {
+            begun.send(()).unwrap();
+            is_over.recv().unwrap();
+            Ok::<_, reeve_store::StoreError>(())
+        })
+    });
+    is_begun.recv().unwrap();
+    let new = json!({ "id": "acme", "display_name": "A", "plan": "standard" });
+    let answer = client.post("/api/v1/tenants", &new).await;
+    end.send(()).unwrap();
+    other.join().unwrap().unwrap();
+    answer.problem("store-unavailable");
+    let events = world.events();
+    let codes: Vec<_> =
+        events.iter().filter(|it| it.action == "tenant.create").map(|it| it.code).collect();
+    assert_eq!(codes, [None, Some(Code::StoreUnavailable)]);
+    client.get("/api/v1/tenants/acme").await.problem("not-found");
 }
