@@ -41,10 +41,7 @@ fn another_policy_is_in_force_within_a_second_and_each_answer_names_its_own() {
     assert_eq!(denied.at("/rules/0/id"), "stop-globex");
     assert_eq!(denied.at("/rules/0/reason"), "This tenant is stopped for a test.");
     assert_ne!(denied.header("reeve-policy"), before.header("reeve-policy"));
-    assert_eq!(
-        denied.header("reeve-policy"),
-        Some(bundle.document().digest.to_string().as_str())
-    );
+    assert_eq!(denied.header("reeve-policy"), Some(bundle.document().digest.to_string().as_str()));
     assert_eq!(world.client(&world.eu).classify("hello").unwrap().status, 200);
 }
 

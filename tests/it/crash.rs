@@ -24,7 +24,11 @@ pub(crate) fn unanswered(records: &[Record], answered: &[String]) -> Vec<String>
             _ => continue,
         };
     }
-    answered.iter().filter(|id| !intents.contains(*id) || !outcomes.contains(*id)).cloned().collect()
+    answered
+        .iter()
+        .filter(|id| !intents.contains(*id) || !outcomes.contains(*id))
+        .cloned()
+        .collect()
 }
 
 /// Intents without any outcome.

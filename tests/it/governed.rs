@@ -34,7 +34,8 @@ fn a_european_call_is_redacted_recorded_and_answered() {
 
     let records = world.records().unwrap();
     let index = usize::try_from(answer.at("/governance/receipt/index").as_u64().unwrap()).unwrap();
-    let intent = usize::try_from(answer.at("/governance/receipt/intent").as_u64().unwrap()).unwrap();
+    let intent =
+        usize::try_from(answer.at("/governance/receipt/intent").as_u64().unwrap()).unwrap();
     let Record::Intent(intent) = &records[intent] else { panic!("not an intent") };
     let Record::Outcome(outcome) = &records[index] else { panic!("not an outcome") };
     assert_eq!(intent.decision_id.to_string(), answer.decision());
@@ -133,4 +134,42 @@ fn usage(world: &World, client: &Client) -> (i64, i64, i64) {
         rows.iter().map(|row| row.pointer(pointer).unwrap().as_i64().unwrap()).sum()
     };
     (sum("/calls"), sum("/items"), sum("/cost/micros"))
+}
+
+#[test]
+fn a_call_sent_again_infers_once_and_is_charged_once() {
+    let world = World::start().unwrap();
+    let client = world.client(&world.us);
+    let body = json!({ "model": "sample", "input": "charge me once" }).to_string();
+    let send = |key: &str, body: &str| {
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        client.post_with("/v1/classify", &headers, body.as_bytes()).unwrap()
+    };
+    let first = send("order-7", &body);
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_eq!(first.header("idempotent-replayed"), None);
+    let size = world.records().unwrap().len();
+    for _ in 0..3 {
+        let again = send("order-7", &body);
+        assert_eq!(again.body, first.body);
+        assert_eq!(again.decision(), first.decision());
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    }
+    assert_eq!(world.records().unwrap().len(), size, "nothing new was recorded or charged");
+    assert_eq!(world.pod_inputs("us-east").unwrap().matches("charge me once").count(), 1);
+    let other = send("order-7", &body.replace("once", "twice"));
+    assert_eq!((other.status, other.code()), (409, "idempotency-key-reused"));
+    assert_eq!(send("order-8", &body).status, 200);
+
+    // Another tenant's key of the same name is another key.
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "order-7")];
+    let theirs =
+        world.client(&world.eu).post_with("/v1/classify", &headers, body.as_bytes()).unwrap();
+    assert_eq!(theirs.status, 200);
+    assert_ne!(theirs.decision(), first.decision());
+
+    // A call that failed may be tried again.
+    let empty = send("order-9", &json!({ "model": "sample", "input": [] }).to_string());
+    assert_eq!(empty.status, 422);
+    assert_eq!(send("order-9", &body).status, 200);
 }

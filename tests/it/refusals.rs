@@ -48,7 +48,9 @@ fn known_callers_refusals_are_recorded_one_by_one() {
     let cases: Vec<(Answer, Code)> = vec![
         (client.post_with("/v1/classify", &json_type, b"{").unwrap(), Code::MalformedJson),
         (
-            client.post_with("/v1/classify", &[json_type[0], ("Reeve-Purpose", "a b")], good).unwrap(),
+            client
+                .post_with("/v1/classify", &[json_type[0], ("Reeve-Purpose", "a b")], good)
+                .unwrap(),
             Code::InvalidHeader,
         ),
         (reader.classify("hello").unwrap(), Code::MissingScope),
@@ -59,7 +61,10 @@ fn known_callers_refusals_are_recorded_one_by_one() {
             Code::ModelNotFound,
         ),
         (client.get("/v1/classify").unwrap(), Code::MethodNotAllowed),
-        (client.post_with("/v1/classify", &json_type, big.as_bytes()).unwrap(), Code::PayloadTooLarge),
+        (
+            client.post_with("/v1/classify", &json_type, big.as_bytes()).unwrap(),
+            Code::PayloadTooLarge,
+        ),
         (
             client.post_with("/v1/classify", &[("Content-Type", "text/plain")], good).unwrap(),
             Code::UnsupportedMediaType,
@@ -133,7 +138,8 @@ fn limits_answer_429_with_the_time_to_wait() {
 fn strangers_are_refused_and_counted_together() {
     let world = World::start().unwrap();
     let stranger = world.stranger();
-    let liar = Client::new(&world.gateway(), Some("rv_AAAAAAAA_nobodyhasthiskeyatallnobodyhasthis"));
+    let liar =
+        Client::new(&world.gateway(), Some("rv_AAAAAAAA_nobodyhasthiskeyatallnobodyhasthis"));
     let barrier = Barrier::new(2);
     std::thread::scope(|scope| {
         for client in [&stranger, &liar] {

@@ -51,11 +51,7 @@ impl Client {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)))
             .build();
-        Self {
-            agent: config.into(),
-            base: base.to_owned(),
-            bearer: bearer.map(str::to_owned),
-        }
+        Self { agent: config.into(), base: base.to_owned(), bearer: bearer.map(str::to_owned) }
     }
 
     /// `POST /v1/classify` with the sample model.

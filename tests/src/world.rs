@@ -302,11 +302,7 @@ fn start_pod(root: &Path, bundle: &Path, region: &str, port: u16) -> anyhow::Res
         .arg(root.join("secrets/warrant.pub"))
         .arg("--record-inputs")
         .arg(root.join("inputs").join(region));
-    Program::start(
-        &format!("pod {region}"),
-        command,
-        &root.join(format!("logs/pod-{region}.log")),
-    )
+    Program::start(&format!("pod {region}"), command, &root.join(format!("logs/pod-{region}.log")))
 }
 
 fn seed_tenant(

@@ -49,6 +49,12 @@ pub(crate) struct Arguments {
     /// What is logged, in the form of tracing's `EnvFilter`.
     #[arg(long, env = "REEVE_POD_LOG", default_value = "info")]
     pub(crate) log: String,
+    /// One JSON object a log line.
+    #[arg(long, env = "REEVE_POD_LOG_JSON")]
+    pub(crate) log_json: bool,
+    /// An OTLP collector over HTTP that traces go to, such as `http://127.0.0.1:4318`.
+    #[arg(long, env = "REEVE_POD_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

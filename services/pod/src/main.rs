@@ -27,8 +27,8 @@ use clap::Parser as _;
 use reeve_classifier::Bundle;
 use reeve_domain::SystemClock;
 use reeve_protocol::{keys::read_verifying_key, warrant::WarrantVerifier};
+use reeve_telemetry::{Format, TelemetryOptions};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     arguments::Arguments,
@@ -45,8 +45,12 @@ const IDLE_AT_STOP: Duration = Duration::from_secs(2);
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::builder().parse_lossy(&arguments.log);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let _guard = reeve_telemetry::init(&TelemetryOptions {
+        service: "reeve-pod",
+        format: if arguments.log_json { Format::Json } else { Format::Text },
+        level: arguments.log.clone(),
+        otlp_endpoint: arguments.otlp_endpoint.clone(),
+    })?;
     serve(arguments).await
 }
 

@@ -4,12 +4,15 @@ use actix_web::{
     http::header::CONTENT_TYPE,
     web::{self, Bytes, Data, Path},
 };
+use reeve_domain::DecisionId;
 use reeve_protocol::{
     oip::{ModelMetadata, Parameters, ServerMetadata, TensorMetadata},
     text::{LABEL, SCORE, TEXT, TOKENS},
     warrant::{WARRANT_HEADER, WarrantRefusal},
 };
 use serde::Deserialize;
+
+use tracing::Instrument as _;
 
 use crate::{pod::Pod, problem::Problem};
 
@@ -120,7 +123,14 @@ async fn infer(
     asked: Path<Asked>,
     body: Result<Bytes, actix_web::Error>,
 ) -> HttpResponse {
-    let response = match answer(&pod, &request, &asked, body).await {
+    // The decision's id is the gateway's own, so that both write the same one.
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let decision = header("Reeve-Decision").filter(|id| id.parse::<DecisionId>().is_ok());
+    let span = tracing::info_span!("infer", decision);
+    if let Some(traceparent) = header("traceparent") {
+        reeve_telemetry::trace::join(&span, traceparent);
+    }
+    let response = match answer(&pod, &request, &asked, body).instrument(span).await {
         Ok(json) => HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(json),
         Err(problem) => problem.response(),
     };
