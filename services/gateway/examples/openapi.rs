@@ -1,0 +1,9 @@
+//! Prints the gateway's OpenAPI document: `services/gateway/openapi.json` is its output.
+
+use std::io::{self, Write as _};
+
+fn main() -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(&reeve_gateway::openapi())?;
+    text.push('\n');
+    io::stdout().lock().write_all(text.as_bytes())
+}

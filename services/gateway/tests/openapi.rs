@@ -1,0 +1,31 @@
+//! The published description is the code's own.
+
+/// `./x regenerate` writes the file anew.
+#[test]
+fn the_committed_document_is_not_stale() {
+    let committed: serde_json::Value =
+        serde_json::from_str(include_str!("../openapi.json")).unwrap();
+    let made = serde_json::to_value(reeve_gateway::openapi()).unwrap();
+    assert_eq!(made, committed);
+}
+
+#[test]
+fn every_route_is_described_with_its_problems() {
+    let document = serde_json::to_value(reeve_gateway::openapi()).unwrap();
+    for (path, refusals) in [
+        ("/v1/classify", ["401", "403", "404", "413", "415", "422", "429", "503"].as_slice()),
+        ("/v1/models", &["401"]),
+        ("/v1/usage", &["401", "403", "503"]),
+        ("/v1/decisions/{id}", &["404", "503"]),
+        ("/v1/receipts/{id}", &["404", "503"]),
+    ] {
+        let operations = document["paths"][path].as_object().unwrap();
+        let operation = operations.values().next().unwrap();
+        assert!(operation["operationId"].is_string(), "{path}");
+        assert!(operation["security"].is_array(), "{path}");
+        for status in refusals {
+            let content = &operation["responses"][status]["content"];
+            assert!(content["application/problem+json"].is_object(), "{path} {status}");
+        }
+    }
+}
