@@ -1,0 +1,100 @@
+//! The figures for people.
+
+use std::fmt::Write as _;
+
+use super::Figures;
+
+/// The figures as tables in Markdown.
+pub(super) fn tables(figures: &Figures) -> String {
+    let mut text = String::new();
+    match write_tables(&mut text, figures) {
+        // Writing to a string does not fail.
+        Ok(()) | Err(std::fmt::Error) => text,
+    }
+}
+
+fn write_tables(out: &mut String, figures: &Figures) -> std::fmt::Result {
+    if let Some(gateway) = &figures.gateway {
+        writeln!(out, "## Gateway\n")?;
+        writeln!(out, "| proxy | connections | requests/s | of nginx | p50 | p99 |")?;
+        writeln!(out, "|---|---:|---:|---:|---:|---:|")?;
+        for line in &gateway.lines {
+            let nginx = gateway
+                .lines
+                .iter()
+                .find(|other| other.proxy == "nginx" && other.connections == line.connections);
+            let share = nginx.map_or(f64::NAN, |nginx| line.per_second / nginx.per_second);
+            writeln!(
+                out,
+                "| {} | {} | {:.0} | {share:.3} | {:.2} ms | {:.2} ms |",
+                line.proxy,
+                line.connections,
+                line.per_second,
+                line.p50_us / 1000.0,
+                line.p99_us / 1000.0
+            )?;
+        }
+        if let Some(memory) = gateway.reeve_memory_mb {
+            writeln!(out, "\nReeve's memory after the load: {memory} MB.")?;
+        }
+    }
+    if let Some(pod) = &figures.pod {
+        writeln!(out, "\n## Pod\n\n| | texts/s | p50 | p99 |\n|---|---:|---:|---:|")?;
+        writeln!(
+            out,
+            "| pod over HTTP, {} connections, one text a call | {:.0} | {:.2} ms | {:.2} ms |",
+            pod.connections,
+            pod.pod_per_second,
+            pod.pod_p50_us / 1000.0,
+            pod.pod_p99_us / 1000.0
+        )?;
+        for (batch, per_second) in &pod.forward_per_second {
+            writeln!(out, "| bare forward pass, batch of {batch} | {per_second:.0} | | |")?;
+        }
+    }
+    if let Some(ledger) = &figures.ledger {
+        writeln!(out, "\n## Ledger\n\n| writers | records/s | p50 | p99 |\n|---|---:|---:|---:|")?;
+        for name in ["bare", "1", "8", "64", "256"] {
+            let Some(line) = ledger.get(name) else { continue };
+            let name = if name == "bare" { "bare write and fsync, one by one" } else { name };
+            writeln!(
+                out,
+                "| {name} | {:.0} | {} µs | {} µs |",
+                line.per_second, line.p50_us, line.p99_us
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The page with the figures, and how they came about.
+pub(super) fn page(figures: &Figures, tables: &str) -> String {
+    let (machine, window) = (&figures.machine, figures.window);
+    format!(
+        "# What was measured\n\n\
+         `./x bench --write` made this page; `./x bench [--json FILE] [--quick] [NAME…]` repeats it \
+         (names: `gateway`, `pod`, `ledger`).\n\n\
+         {}, {} cores, {} GB, {}; {}, commit {}; load of the last minute at the start: {}. Windows \
+         of {} s after {} s of warm-up, {} repetitions, medians. Any answer other than 200 voids \
+         the window.\n\n\
+         * **Gateway**: Reeve (release, one worker) with everything on: key, limits, detection and \
+         redaction, policy, two durable ledger records a call. nginx is a plain reverse proxy. Both \
+         stand on core 0 in front of the same upstream, an nginx that answers a fixed body, on core \
+         1 with wrk; they take turns. `upstream alone` is the floor.\n\
+         * **Pod**: `reeve-pod` with one worker, against its forward pass (tokenizer included) in a \
+         loop.\n\
+         * **Ledger**: records of 700 bytes; a writer waits for its record's signed checkpoint. \
+         `bare` writes the same bytes to a file of the same file system and syncs each.\n\n\
+         {tables}",
+        machine.processor,
+        machine.cores,
+        machine.memory_gb,
+        machine.system,
+        machine.date,
+        machine.commit,
+        machine.load,
+        window.measured_s,
+        window.warm_up_s,
+        window.repetitions,
+    )
+}

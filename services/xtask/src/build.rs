@@ -1,0 +1,114 @@
+//! Building what an instance runs, and training the sample model.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    place, say,
+    step::{command, openly, quietly},
+};
+
+/// Which build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Unoptimised; what the tests run.
+    Dev,
+    /// Optimised; what is served and measured.
+    Release,
+}
+
+impl Profile {
+    /// A program of this build.
+    pub(crate) fn program(self, name: &str) -> PathBuf {
+        let folder = match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        };
+        place::target().join(folder).join(name)
+    }
+}
+
+/// Builds the three programs.
+pub(crate) fn programs(profile: Profile) -> anyhow::Result<()> {
+    let mut arguments = vec!["build", "--locked"];
+    if profile == Profile::Release {
+        arguments.push("--release");
+    }
+    arguments.extend(["-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"]);
+    println!("programs: cargo {}", arguments.join(" "));
+    openly(command("cargo", &arguments))
+}
+
+/// Builds the console if what is built is missing or older than its sources.
+pub(crate) fn console() -> anyhow::Result<()> {
+    let sources = place::console();
+    let built = changed(&place::console_built().join("index.html"));
+    if built.is_some() && built >= newest(&sources)? {
+        return Ok(());
+    }
+    let logs = place::target().join("x-logs");
+    let work = say::begin("console: npm ci");
+    let mut install = command("npm", &["ci", "--no-audit", "--no-fund"]);
+    install.current_dir(&sources);
+    quietly(install, &logs.join("npm-ci.log"))?;
+    work.done();
+    let work = say::begin("console: npm run build");
+    let mut build = command("npm", &["run", "build"]);
+    build.current_dir(&sources);
+    quietly(build, &logs.join("npm-build.log"))?;
+    work.done();
+    Ok(())
+}
+
+/// Trains the sample model on the project's own corpus, if `bundle` is not there.
+pub(crate) fn model(profile: Profile, bundle: &Path, logs: &Path) -> anyhow::Result<()> {
+    if bundle.join("bundle.json").exists() {
+        return Ok(());
+    }
+    let home = bundle.parent().context("a bundle has a folder")?;
+    fs::create_dir_all(home)?;
+    // Trained beside, then renamed: a bundle is there in full or not at all.
+    let (corpus, unfinished) = (home.join("sample.csv"), home.join("sample.unfinished"));
+    let corpus_text = corpus.to_string_lossy();
+    let trainer = profile.program("reeve-train");
+    let trainer = trainer.to_string_lossy();
+    let work = say::begin("sample model: writing the corpus and training");
+    quietly(command(&trainer, &["sample", "--out", &corpus_text]), &logs.join("corpus.log"))?;
+    for old in [bundle, &unfinished] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
+    }
+    let out = unfinished.to_string_lossy();
+    let fit = ["fit", "--data", &corpus_text, "--out", &out, "--name", "sample", "--version", "1"];
+    quietly(command(&trainer, &fit), &logs.join("training.log"))?;
+    fs::rename(&unfinished, bundle)?;
+    work.done();
+    Ok(())
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|data| data.modified()).ok()
+}
+
+/// When the newest of the console's sources changed.
+fn newest(dir: &Path) -> anyhow::Result<Option<SystemTime>> {
+    const MADE: [&str; 5] = ["node_modules", "dist", "docs", "test-results", "playwright-report"];
+    let mut newest = None;
+    for entry in fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if MADE.iter().any(|made| name == *made) {
+            continue;
+        }
+        let file = entry.file_type()?.is_file();
+        newest =
+            newest.max(if file { changed(&entry.path()) } else { self::newest(&entry.path())? });
+    }
+    Ok(newest)
+}

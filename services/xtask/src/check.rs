@@ -1,0 +1,162 @@
+//! `./x test`: everything that proves the product, step after step.
+
+use std::{fs, path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{bail, ensure};
+
+use crate::{
+    build::Profile,
+    place, regenerate, say, signals,
+    step::{command, openly, quietly},
+    up::{Ports, Running},
+};
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Steps by name, all if none: fmt, clippy, build, rust, doc, deny, web-install, web-check,
+    /// web-test, web-build, web-budget, console, generated.
+    #[arg(value_name = "STEP")]
+    steps: Vec<String>,
+}
+
+/// How a step ended.
+enum Outcome {
+    Passed,
+    Skipped(&'static str),
+}
+
+type Run = fn() -> anyhow::Result<Outcome>;
+
+/// All steps, in the order in which a failure is found soonest.
+const STEPS: [(&str, Run); 13] = [
+    ("fmt", || cargo("fmt", &["fmt", "--all", "--check"])),
+    ("clippy", || {
+        cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    }),
+    ("build", || cargo("build", &["build", "--workspace"])),
+    ("rust", rust),
+    ("doc", || cargo("doc", &["test", "--doc", "-p", "reeve-gateway"])),
+    ("deny", deny),
+    ("web-install", || npm("web-install", &["ci", "--no-audit", "--no-fund"])),
+    ("web-check", || npm("web-check", &["run", "check"])),
+    ("web-test", || npm("web-test", &["test"])),
+    ("web-build", || npm("web-build", &["run", "build"])),
+    ("web-budget", || npm("web-budget", &["run", "budget"])),
+    ("console", console),
+    ("generated", generated),
+];
+
+/// `./x test`.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let known = |name: &String| STEPS.iter().any(|(step, _)| step == name);
+    if let Some(name) = arguments.steps.iter().find(|name| !known(name)) {
+        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no step `{name}`; the steps are: {}", names.join(", "));
+    }
+    signals::listen()?;
+    let (mut passed, mut failed, mut skipped) = (0_u32, 0_u32, 0_u32);
+    for (name, step) in STEPS {
+        let wanted = arguments.steps.is_empty() || arguments.steps.iter().any(|step| step == name);
+        if !wanted {
+            continue;
+        }
+        ensure!(!signals::asked_to_stop(), "stopped");
+        let begun = Instant::now();
+        let outcome = step();
+        let took = say::seconds(begun.elapsed());
+        match outcome {
+            Ok(Outcome::Passed) => {
+                passed += 1;
+                println!("{name:<12} passed   {took:>8}");
+            }
+            Ok(Outcome::Skipped(why)) => {
+                skipped += 1;
+                println!("{name:<12} skipped  {why}");
+            }
+            Err(fault) => {
+                failed += 1;
+                println!("{name:<12} FAILED   {took:>8}\n{fault:#}");
+            }
+        }
+        say::flush();
+    }
+    if skipped > 0 {
+        println!("{skipped} skipped");
+    }
+    println!("{passed} passed, {failed} failed");
+    ensure!(failed == 0, "not everything passed");
+    Ok(())
+}
+
+fn log(step: &str) -> PathBuf {
+    place::target().join("x-logs").join(format!("{step}.log"))
+}
+
+fn kept(step: &str, command: Command) -> anyhow::Result<Outcome> {
+    quietly(command, &log(step)).map(|()| Outcome::Passed)
+}
+
+fn cargo(step: &str, arguments: &[&str]) -> anyhow::Result<Outcome> {
+    kept(step, command("cargo", arguments))
+}
+
+fn npm(step: &str, arguments: &[&str]) -> anyhow::Result<Outcome> {
+    let mut npm = command("npm", arguments);
+    npm.current_dir(place::console());
+    kept(step, npm)
+}
+
+/// Streams, because it takes long and says itself what failed.
+fn rust() -> anyhow::Result<Outcome> {
+    let mut nextest = command("cargo", &["nextest", "run", "--workspace"]);
+    nextest.env("REEVE_REQUIRE_POSTGRES", "1");
+    openly(nextest).map(|()| Outcome::Passed)
+}
+
+fn deny() -> anyhow::Result<Outcome> {
+    let installed = Command::new("cargo").args(["deny", "--version"]).output()?.status.success();
+    if !installed {
+        return Ok(Outcome::Skipped("cargo-deny is not installed"));
+    }
+    cargo("deny", &["deny", "check", "licenses", "bans", "sources"])
+}
+
+/// The console in a real browser, against an instance of its own.
+fn console() -> anyhow::Result<Outcome> {
+    cargo("console", &["build", "-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"])?;
+    let data = std::env::temp_dir().join(format!("reeve-console-{}", std::process::id()));
+    fs::create_dir_all(&data)?;
+    let mut running = Running::start(Profile::Dev, &data, &Ports::free()?)?;
+    let passed = running.warm().and_then(|()| {
+        let mut npm = command("npm", &["run", "e2e"]);
+        npm.current_dir(place::console());
+        let demo = &running.demo;
+        npm.env("REEVE_CONTROL_URL", &demo.control);
+        npm.env("REEVE_GATEWAY_URL", &demo.gateway);
+        npm.env("REEVE_TENANT_KEY", demo.key("acme-eu")?);
+        if let Some(user) = &demo.console {
+            npm.env("REEVE_CONSOLE_USER", &user.user);
+            npm.env("REEVE_CONSOLE_PASSWORD", user.password.as_deref().unwrap_or_default());
+        }
+        kept("console", npm)
+    });
+    running.stop()?;
+    if passed.is_ok() {
+        fs::remove_dir_all(&data)?;
+    }
+    passed
+}
+
+/// Whether the generated files are what they are generated to.
+fn generated() -> anyhow::Result<Outcome> {
+    let git = ["rev-parse", "--is-inside-work-tree"];
+    let inside = command("git", &git).output().is_ok_and(|output| output.status.success());
+    if !inside {
+        return Ok(Outcome::Skipped("not a git checkout"));
+    }
+    regenerate::run()?;
+    let mut diff = command("git", &["diff", "--exit-code", "--"]);
+    diff.args(regenerate::GENERATED);
+    kept("generated", diff)
+}

@@ -1,0 +1,30 @@
+//! The files that are made from others.
+
+use std::fs;
+
+use crate::{
+    place,
+    step::{command, openly, output},
+};
+
+/// What `regenerate` writes, from the checkout's root.
+pub(crate) const GENERATED: [&str; 3] =
+    ["services/control/openapi.json", "services/gateway/openapi.json", "web-admin/src"];
+
+/// Makes all of them again.
+pub(crate) fn run() -> anyhow::Result<()> {
+    for service in ["control", "gateway"] {
+        let package = format!("reeve-{service}");
+        let openapi = ["run", "-q", "-p", package.as_str(), "--example", "openapi"];
+        let document = output(command("cargo", &openapi))?;
+        fs::write(place::root().join(format!("services/{service}/openapi.json")), document)?;
+    }
+    if !place::console().join("node_modules").exists() {
+        let mut install = command("npm", &["ci", "--no-audit", "--no-fund"]);
+        install.current_dir(place::console());
+        openly(install)?;
+    }
+    let mut client = command("npm", &["run", "generate"]);
+    client.current_dir(place::console());
+    openly(client)
+}
