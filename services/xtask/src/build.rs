@@ -52,11 +52,14 @@ pub(crate) fn console() -> anyhow::Result<()> {
         return Ok(());
     }
     let logs = place::target().join("x-logs");
-    let work = say::begin("console: npm ci");
-    let mut install = command("npm", &["ci", "--no-audit", "--no-fund"]);
-    install.current_dir(&sources);
-    quietly(install, &logs.join("npm-ci.log"))?;
-    work.done();
+    let installed = changed(&sources.join("node_modules/.package-lock.json"));
+    if installed.is_none() || installed < changed(&sources.join("package-lock.json")) {
+        let work = say::begin("console: npm ci");
+        let mut install = command("npm", &["ci", "--no-audit", "--no-fund"]);
+        install.current_dir(&sources);
+        quietly(install, &logs.join("npm-ci.log"))?;
+        work.done();
+    }
     let work = say::begin("console: npm run build");
     let mut build = command("npm", &["run", "build"]);
     build.current_dir(&sources);

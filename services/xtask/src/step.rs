@@ -24,6 +24,7 @@ pub(crate) fn quietly(mut command: Command, log: &Path) -> anyhow::Result<()> {
     }
     let output = File::create(log).with_context(|| format!("{}", log.display()))?;
     let status = command
+        .env("NO_COLOR", "1")
         .stdout(output.try_clone()?)
         .stderr(output)
         .status()

@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Return when everything is ready, and leave it running.
     #[arg(long)]
     detach: bool,
+    /// Run the unoptimised build, which is made sooner: for work on Reeve itself.
+    #[arg(long)]
+    dev: bool,
     /// The directory that holds all data.
     #[arg(long, default_value = place::DATA)]
     data: PathBuf,
@@ -93,9 +96,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         process::ensure_free(port)?;
     }
     build::console()?;
-    build::programs(Profile::Release)?;
+    let profile = if arguments.dev { Profile::Dev } else { Profile::Release };
+    build::programs(profile)?;
     signals::listen()?;
-    let mut running = Running::start(Profile::Release, &data, &ports)?;
+    let mut running = Running::start(profile, &data, &ports)?;
     let shown = running.show();
     match shown {
         Ok(()) if arguments.detach => {
