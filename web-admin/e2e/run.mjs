@@ -1,0 +1,210 @@
+// Walks through the console in a real Chromium against a real Reeve, takes pictures of every screen
+// in both languages and both colour schemes, and has axe look at each.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const env = (name) => {
+  const value = process.env[name];
+  if (!value) {
+    console.error(`e2e: ${name} is not set`);
+    process.exit(2);
+  }
+  return value;
+};
+const control = env('REEVE_CONTROL_URL').replace(/\/$/, '');
+const gateway = env('REEVE_GATEWAY_URL').replace(/\/$/, '');
+const user = env('REEVE_CONSOLE_USER');
+const password = env('REEVE_CONSOLE_PASSWORD');
+const tenantKey = env('REEVE_TENANT_KEY');
+const out = process.env.REEVE_E2E_OUT ?? new URL('./out', import.meta.url).pathname;
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+mkdirSync(out, { recursive: true });
+
+const faults = [];
+const check = (what, holds) => {
+  if (holds) return;
+  faults.push(what);
+  console.error(`e2e: ${what}`);
+};
+
+async function classify(key, body) {
+  return fetch(`${gateway}/v1/classify`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+}
+
+const good = await classify(tenantKey, {
+  model: 'sample',
+  input: 'I was charged twice, please refund jo@example.com, DE89 3704 0044 0532 0130 00',
+});
+check(`a good call answers ${good.status}`, good.status === 200);
+const decision = good.headers.get('reeve-decision');
+const refused = await classify(tenantKey, { model: 'nothing', input: 'x' });
+check(`a bad call answers ${refused.status}`, refused.status === 404);
+await new Promise((done) => setTimeout(done, 1500));
+
+const profile = mkdtempSync(join(tmpdir(), 'reeve-e2e-'));
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  headless: true,
+  viewport: { width: 1360, height: 900 },
+  locale: 'en-US',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+const page = await browser.newPage();
+page.setDefaultTimeout(15_000);
+page.on('pageerror', (error) => check(`an error in the page: ${error.message}`, false));
+let expected401 = false;
+page.on('console', (message) => {
+  if (message.type() !== 'error') return;
+  if (expected401 && message.text().includes('401')) return;
+  check(`an error on the console: ${message.text()}`, false);
+});
+
+async function look(name) {
+  await page.waitForLoadState('networkidle');
+  await page.waitForTimeout(250);
+  await page.screenshot({ path: join(out, `${name}.png`), fullPage: true });
+  await page.evaluate(axe);
+  const result = await page.evaluate(() =>
+    window.axe.run(document, {
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'],
+    }),
+  );
+  for (const violation of result.violations) {
+    const where = violation.nodes
+      .slice(0, 3)
+      .map((node) => `${node.target.join(' ')} (${node.any[0]?.message ?? node.failureSummary})`);
+    check(`${name}: ${violation.id}: ${violation.help}: ${where.join('; ')}`, false);
+  }
+}
+
+async function heading(text) {
+  await page.getByRole('heading', { level: 1, name: text }).waitFor();
+}
+
+try {
+  // Without a session the browser is told 401, once, and shown the login.
+  expected401 = true;
+  await page.goto(`${control}/audit`);
+  await page.getByLabel('User').fill(user);
+  await page.locator('input[type=password]').fill('not the password');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('alert').waitFor();
+  await look('login-refused');
+  await page.locator('input[type=password]').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await heading('Audit log');
+  expected401 = false;
+
+  for (const [language, names] of [
+    ['en', ['Overview', 'Audit log', 'Tenants', 'Policy', 'Usage', 'Models and pods']],
+    ['zh', ['概览', '审计日志', '租户', '策略', '用量', '模型与节点']],
+  ]) {
+    await page.getByText(language === 'en' ? 'English' : '中文', { exact: true }).click();
+    for (const scheme of ['light', 'dark']) {
+      const places = ['/', '/audit', '/tenants', '/policy', '/usage', '/models'];
+      for (const [place, path] of places.entries()) {
+        await page.goto(`${control}${path}`);
+        await heading(names[place]);
+        await look(`${language}-${scheme}-${path.slice(1) || 'overview'}`);
+      }
+      await page.goto(`${control}/decisions/${decision}`);
+      await heading(language === 'en' ? 'Decision' : '决定');
+      await look(`${language}-${scheme}-decision`);
+      const other = { en: { light: 'Dark', dark: 'Light' }, zh: { light: '深色', dark: '浅色' } };
+      await page.getByRole('button', { name: other[language][scheme], exact: true }).click();
+    }
+  }
+  await page.getByText('English', { exact: true }).click();
+
+  // The audit log: filters in the address, a row leads to its decision, the log verifies.
+  await page.goto(`${control}/audit?code=model-not-found`);
+  await page.getByRole('cell', { name: 'model-not-found' }).first().waitFor();
+  await page.goto(`${control}/audit?kind=outcome&status=completed`);
+  await page.getByRole('link', { name: /^dec_/ }).first().click();
+  await heading('Decision');
+  await page.getByText('EMAIL_ADDRESS', { exact: true }).first().waitFor();
+  check('the decision does not show its proof', (await page.getByText('verified').count()) > 0);
+  await page.goto(`${control}/`);
+  await page.getByRole('button', { name: 'Verify now: reeve.local/gateway-1' }).click();
+  await page.getByText('verified', { exact: true }).first().waitFor();
+  await look('verified');
+
+  // The policy's source, highlighted.
+  await page.goto(`${control}/policy`);
+  await page.getByRole('tab', { name: 'Source' }).click();
+  await page.locator('.cm-content').waitFor();
+  check(
+    'the policy has no rule',
+    (await page.locator('.cm-content').innerText()).includes('permit'),
+  );
+  await look('policy-source');
+  await page.getByRole('tab', { name: 'Plans' }).click();
+  await look('policy-plans');
+
+  // A tenant and a key, from making to revoking; the key works, and then does not.
+  const name = `e2e-${Date.now()}`;
+  await page.goto(`${control}/tenants`);
+  await page.getByRole('button', { name: 'New tenant' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Tenant').fill('not a name!');
+  await dialog.getByLabel('Name').fill('End to end');
+  expected401 = false;
+  await dialog.getByLabel('Residency').fill('eu-west');
+  await page.keyboard.press('Enter');
+  await look('tenant-new');
+  await dialog.getByLabel('Tenant').fill(name);
+  await dialog.getByRole('button', { name: 'Create' }).click();
+  await heading('End to end');
+  await page.getByRole('button', { name: 'New key' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('first');
+  await page.getByRole('button', { name: 'Create key' }).click();
+  const secret = (await page.getByTestId('secret').innerText()).trim();
+  check('the key has not the form of one', /^rv_\w{8}_\w{43}$/.test(secret));
+  await look('key-once');
+  await page.getByRole('button', { name: 'Done' }).click();
+  await page.waitForTimeout(1000);
+  const served = await classify(secret, { model: 'sample', input: 'hello' });
+  check(`the new key answers ${served.status}`, served.status === 200);
+  await look('tenant-keys');
+  await page.getByRole('button', { name: 'Revoke: first' }).click();
+  await look('key-revoke');
+  await page.getByRole('button', { name: 'Revoke the key' }).click();
+  await page.getByText('revoked', { exact: true }).waitFor();
+  await page.waitForTimeout(1000);
+  const stopped = await classify(secret, { model: 'sample', input: 'hello' });
+  check(`the revoked key answers ${stopped.status}`, stopped.status === 401);
+  check('the secret is shown twice', !(await page.content()).includes(secret));
+  await page.getByRole('button', { name: 'Suspend' }).click();
+  await page.getByText('suspended', { exact: true }).first().waitFor();
+
+  expected401 = true;
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('User').waitFor();
+  await page.goto(`${control}/policy`);
+  await page.getByLabel('User').waitFor();
+} catch (error) {
+  check(`stopped: ${error.message}`, false);
+  await page.screenshot({ path: join(out, 'stopped.png'), fullPage: true }).catch(() => {});
+} finally {
+  await browser.close();
+  rmSync(profile, { recursive: true, force: true });
+}
+console.log(
+  faults.length === 0 ? `e2e: all holds; pictures in ${out}` : `e2e: ${faults.length} faults`,
+);
+process.exit(faults.length === 0 ? 0 : 1);

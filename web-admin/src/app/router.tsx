@@ -1,0 +1,119 @@
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from '@tanstack/react-router';
+import { queryClient, session } from '../api/queries';
+import { Login } from '../screens/login';
+import { Shell } from './shell';
+
+const text = (value: unknown) =>
+  typeof value === 'string' && value !== ''
+    ? value
+    : typeof value === 'number'
+      ? `${value}`
+      : undefined;
+
+const root = createRootRoute();
+
+const login = createRoute({
+  getParentRoute: () => root,
+  path: '/login',
+  validateSearch: (search: Record<string, unknown>) => ({ next: text(search.next) }),
+  component: Login,
+});
+
+const signedIn = createRoute({
+  getParentRoute: () => root,
+  id: 'signed-in',
+  component: Shell,
+  beforeLoad: async ({ location }) => {
+    const user = await queryClient.ensureQueryData(session).catch(() => null);
+    if (!user) throw redirect({ to: '/login', search: { next: location.href } });
+  },
+});
+
+const overview = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/',
+  validateSearch: (search: Record<string, unknown>) => ({ days: text(search.days) }),
+  component: lazyRouteComponent(() => import('../screens/overview'), 'Overview'),
+});
+
+const FILTERS = [
+  'tenant',
+  'kind',
+  'status',
+  'code',
+  'region',
+  'decision',
+  'from',
+  'until',
+  'after',
+] as const;
+export type AuditSearch = Partial<Record<(typeof FILTERS)[number], string>>;
+
+const audit = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/audit',
+  validateSearch: (search: Record<string, unknown>): AuditSearch =>
+    Object.fromEntries(FILTERS.map((name) => [name, text(search[name])])),
+  component: lazyRouteComponent(() => import('../screens/audit'), 'Audit'),
+});
+
+const decision = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/decisions/$id',
+  component: lazyRouteComponent(() => import('../screens/decision'), 'Decision'),
+});
+
+const tenants = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/tenants',
+  component: lazyRouteComponent(() => import('../screens/tenants'), 'Tenants'),
+});
+
+const tenant = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/tenants/$id',
+  component: lazyRouteComponent(() => import('../screens/tenant'), 'Tenant'),
+});
+
+const policy = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/policy',
+  component: lazyRouteComponent(() => import('../screens/policy'), 'Policy'),
+});
+
+const usage = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/usage',
+  validateSearch: (search: Record<string, unknown>) => ({
+    tenant: text(search.tenant),
+    from: text(search.from),
+    until: text(search.until),
+  }),
+  component: lazyRouteComponent(() => import('../screens/usage'), 'Usage'),
+});
+
+const models = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/models',
+  component: lazyRouteComponent(() => import('../screens/models'), 'Models'),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    login,
+    signedIn.addChildren([overview, audit, decision, tenants, tenant, policy, usage, models]),
+  ]),
+  defaultPreload: 'intent',
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
