@@ -83,12 +83,12 @@ export function Audit() {
                             <Text size="sm">{row.action ?? '–'}</Text>
                           )}
                         </Table.Td>
-                        <Table.Td>{row.tenant ?? '–'}</Table.Td>
+                        <Table.Td style={{ whiteSpace: 'nowrap' }}>{row.tenant ?? '–'}</Table.Td>
                         <Table.Td>
                           <State value={row.status} />
                         </Table.Td>
                         <Table.Td className="mono">{row.code ?? '–'}</Table.Td>
-                        <Table.Td>{row.region ?? '–'}</Table.Td>
+                        <Table.Td style={{ whiteSpace: 'nowrap' }}>{row.region ?? '–'}</Table.Td>
                         <Table.Td>
                           {Object.entries(row.redactions)
                             .map(([kind, n]) => `${kind} ${n}`)

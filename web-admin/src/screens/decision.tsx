@@ -1,4 +1,4 @@
-import { Code, Grid, Group, Stack, Table, Text, Timeline } from '@mantine/core';
+import { Grid, Group, Stack, Table, Text, Timeline } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
@@ -102,7 +102,7 @@ export function Decision() {
                       {(decided?.refused ?? []).map((refused) => (
                         <div key={refused.region}>
                           <Group gap="xs">
-                            <State value="forbid" />
+                            <State value="refused" />
                             <Text>{refused.region}</Text>
                           </Group>
                           {refused.rules.length === 0 ? (
@@ -129,7 +129,11 @@ export function Decision() {
                                 <Table.Th scope="row" w={160}>
                                   {name}
                                 </Table.Th>
-                                <Table.Td className="mono break">{JSON.stringify(value)}</Table.Td>
+                                <Table.Td className="mono break">
+                                  {name === 'at'
+                                    ? when(view.at, i18n.language)
+                                    : JSON.stringify(value)}
+                                </Table.Td>
                               </Table.Tr>
                             ))}
                           </Table.Tbody>
@@ -162,13 +166,13 @@ export function Decision() {
                   </Card>
                   <Card title={t('decision.raw')}>
                     <Wide label={t('decision.raw')}>
-                      <Code block>
+                      <pre className="mono raw">
                         {JSON.stringify(
                           { intent: view.intent, outcome: view.outcome, refusal: view.refusal },
                           null,
                           2,
                         )}
-                      </Code>
+                      </pre>
                     </Wide>
                   </Card>
                 </Stack>

@@ -109,7 +109,6 @@ export function Usage() {
                         <Table.Td>{row.region ?? '–'}</Table.Td>
                         {[row.calls, row.refusals, row.items, row.characters, row.tokens].map(
                           (value, place) => (
-                            // biome-ignore lint/suspicious/noArrayIndexKey: the columns are fixed
                             <Table.Td key={place} ta="right">
                               {number(value)}
                             </Table.Td>

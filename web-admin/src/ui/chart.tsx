@@ -32,7 +32,9 @@ export default function Chart(props: {
             }}
             cursor={{ opacity: 0.15 }}
           />
-          <Legend />
+          <Legend
+            formatter={(name) => <span style={{ color: 'var(--mantine-color-text)' }}>{name}</span>}
+          />
           {props.series.map((one) => (
             <Bar
               key={one.key}

@@ -128,6 +128,7 @@ export function State({ value }: { value: string | null | undefined }) {
       variant="default"
       tt="none"
       fw={500}
+      miw="max-content"
       leftSection={<span className="dot" style={{ background: TONES[value] ?? '#5c6670' }} />}
     >
       {t(`word.${value}`, { defaultValue: value })}
@@ -156,7 +157,6 @@ export function Copy({ value, label }: { value: string; label: string }) {
 /** A table that scrolls sideways by mouse and by keyboard where it is wider than the screen. */
 export function Wide({ label, children }: { label: string; children: ReactNode }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
     <section className="table-scroll" aria-label={label} tabIndex={0}>
       {children}
     </section>
