@@ -36,7 +36,7 @@ const STEPS: [(&str, Run); 13] = [
     }),
     ("build", || cargo("build", &["build", "--workspace"])),
     ("rust", rust),
-    ("doc", || cargo("doc", &["test", "--doc", "-p", "reeve-gateway"])),
+    ("doc", || cargo("doc", &["test", "--doc", "--workspace"])),
     ("deny", deny),
     ("web-install", || npm("web-install", &["ci", "--no-audit", "--no-fund"])),
     ("web-check", || npm("web-check", &["run", "check"])),

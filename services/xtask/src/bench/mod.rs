@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::{place, signals};
@@ -118,7 +118,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         fs::write(place::data(file)?, serde_json::to_vec_pretty(&figures)?)?;
     }
     if arguments.write {
-        fs::write(place::root().join("tests/bench/README.md"), report::page(&figures, &text))?;
+        let page = place::root().join("tests/bench/README.md");
+        fs::write(page, report::page(&figures, &text)).context("tests/bench/README.md")?;
     }
     Ok(())
 }

@@ -78,7 +78,8 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          of {} s after {} s of warm-up, {} repetitions, medians. Any answer other than 200 voids \
          the window.\n\n\
          * **Gateway**: Reeve (release, one worker) with everything on: key, limits, detection and \
-         redaction, policy, two durable ledger records a call. nginx is a plain reverse proxy. Both \
+         redaction, policy, two durable ledger records a call, and the worker that indexes them into \
+         SQLite in the same process. nginx is a plain reverse proxy. Both \
          stand on core 0 in front of the same upstream, an nginx that answers a fixed body, on core \
          1 with wrk; they take turns. `upstream alone` is the floor.\n\
          * **Pod**: `reeve-pod` with one worker, against its forward pass (tokenizer included) in a \
