@@ -1,90 +1,70 @@
 //! Payment card numbers: ISO/IEC 7812 with the Luhn checksum.
 
-use reeve_domain::Kind;
-
-use crate::finding::Finding;
+use crate::{catalog::SpecialKind, checksum::luhn, scan::Scan};
 
 const LONGEST: usize = 19;
 
-/// Digits from `at` on, with single spaces or dashes between groups, and where each group ends.
-pub(crate) fn digits(bytes: &[u8], at: usize, longest: usize) -> (Vec<u8>, Vec<(usize, usize)>) {
-    let (mut digits, mut ends) = (Vec::with_capacity(longest), Vec::new());
-    let mut here = at;
+/// A card number that begins at `at`, with single spaces, dashes or dots between its groups.
+pub(crate) fn at(scan: &mut Scan<'_>, at: usize) {
+    let bytes = scan.bytes;
+    let (mut digits, mut ends) = ([0_u8; LONGEST + 1], Vec::new());
+    let (mut count, mut here) = (0, at);
     while let Some(byte) = bytes.get(here) {
-        let next = bytes.get(here.saturating_add(1));
+        let next = bytes.get(here + 1);
         match byte {
             b'0'..=b'9' => {
-                if digits.len() > longest {
-                    break;
-                }
-                digits.push(byte.wrapping_sub(b'0'));
-                if !next.is_some_and(u8::is_ascii_digit) {
-                    ends.push((here.saturating_add(1), digits.len()));
+                let Some(slot) = digits.get_mut(count) else { break };
+                *slot = byte - b'0';
+                count += 1;
+                if !next.is_some_and(u8::is_ascii_digit) && count >= 12 {
+                    ends.push((here + 1, count));
                 }
             }
-            b' ' | b'-' if next.is_some_and(u8::is_ascii_digit) => {}
+            b' ' | b'-' | b'.' if next.is_some_and(u8::is_ascii_digit) => {}
             _ => break,
         }
-        here = here.saturating_add(1);
+        here += 1;
     }
-    (digits, ends)
-}
-
-/// A card number that begins at `at`.
-pub(crate) fn at(bytes: &[u8], at: usize) -> Option<Finding> {
-    let (digits, ends) = digits(bytes, at, LONGEST);
     // The longest first: a number is not cut short.
-    ends.iter().rev().find_map(|(end, count)| {
-        let number = digits.get(..*count)?;
-        let alone = !bytes.get(*end).is_some_and(u8::is_ascii_alphanumeric);
-        let groups = ends.iter().filter(|(_, upto)| upto <= count).count();
-        // Sixteen digits in five or more groups are a list of numbers.
-        let shape = groups <= 5 && number.len() >= groups.saturating_mul(3);
-        (alone && shape && network(number) && luhn(number))
-            .then(|| Finding::new(Kind::CREDIT_CARD, at..*end, 0.95))
-    })
+    for (end, count) in ends.into_iter().rev() {
+        let Some(number) = digits.get(..count) else { return };
+        let range = at..end;
+        // Sixteen digits in more than five groups are a list of numbers.
+        let gaps = (end - at) - count;
+        let alone = scan.stands_alone(&range, if gaps == 0 { &[] } else { b" " }, false);
+        if alone && gaps <= 4 && is_card(number) {
+            scan.add(SpecialKind::CREDIT_CARD, range, 0.95);
+            return;
+        }
+    }
 }
 
-/// The number has a prefix and a length of a network.
+/// The number has a prefix and a length of a network, and its check digit.
+pub(crate) fn is_card(number: &[u8]) -> bool {
+    network(number) && luhn(number)
+}
+
 fn network(number: &[u8]) -> bool {
-    let prefix = |n: usize| {
-        number
-            .iter()
-            .take(n)
-            .fold(0_u32, |all, digit| all.saturating_mul(10).saturating_add(u32::from(*digit)))
-    };
+    let prefix =
+        |n: usize| number.iter().take(n).fold(0_u32, |all, digit| all * 10 + u32::from(*digit));
     let length = number.len();
     match (prefix(1), prefix(2)) {
-        (4, _) => matches!(length, 13 | 16 | 19),
-        (_, 51..=55) => length == 16,
+        // UATP, and JCB's old numbers.
+        (1, _) => length == 15,
+        (_, 21) => length == 15 && prefix(4) == 2131,
+        // Mir.
+        (_, 22) if (2200..=2204).contains(&prefix(4)) => (16..=19).contains(&length),
         (_, 22..=27) => length == 16 && (2221..=2720).contains(&prefix(4)),
         (_, 34 | 37) => length == 15,
         (_, 36 | 38 | 39) => (14..=19).contains(&length),
         (_, 30) => (14..=19).contains(&length) && (300..=305).contains(&prefix(3)),
-        // JCB's old numbers.
-        (_, 18 | 21) => length == 15 && matches!(prefix(4), 1800 | 2131),
         (_, 35) => (16..=19).contains(&length),
+        (4, _) => matches!(length, 13 | 16 | 19),
+        (_, 51..=55) => length == 16,
         (_, 60 | 62 | 64 | 65) => (16..=19).contains(&length),
         (_, 50 | 56..=69) => (12..=19).contains(&length),
+        // Verve and Troy.
+        (_, 97) => length == 16 && prefix(4) == 9792,
         _ => false,
     }
-}
-
-/// ISO/IEC 7812-1, annex B.
-pub(crate) fn luhn(number: &[u8]) -> bool {
-    let sum: u32 = number
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, digit)| {
-            let digit = u32::from(*digit);
-            match (place % 2 == 1, digit) {
-                (false, _) => digit,
-                (true, 0..=4) => digit.saturating_mul(2),
-                (true, _) => digit.saturating_mul(2).saturating_sub(9),
-            }
-        })
-        .sum();
-    // A row of zeros passes the sum and is no card.
-    sum > 0 && sum.is_multiple_of(10)
 }

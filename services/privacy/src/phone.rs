@@ -1,11 +1,9 @@
 //! Telephone numbers: international ones with `+` or `00`, and the national forms that can be told
-//! from order numbers and dates by their digits and groups.
+//! from order numbers and dates by their digits and groups, or by the words around them.
 
 use std::ops::Range;
 
-use reeve_domain::Kind;
-
-use crate::finding::Finding;
+use crate::{catalog::SpecialKind, scan::Scan};
 
 /// A number in groups of digits.
 struct Number {
@@ -13,41 +11,65 @@ struct Number {
     groups: Vec<usize>,
     range: Range<usize>,
     plus: bool,
+    /// Whether it is written with a separator other than a space.
+    dotted: bool,
 }
 
 /// ITU-T E.164: fifteen digits at most, and an exit code before them.
 const MOST_DIGITS: usize = 17;
 
 /// A number that begins at `at`, with a digit, `+` or `(`.
-pub(crate) fn at(bytes: &[u8], at: usize) -> Option<Finding> {
-    let before = at.checked_sub(1).and_then(|before| bytes.get(before)).copied();
+pub(crate) fn at(scan: &mut Scan<'_>, at: usize) {
+    let bytes = scan.bytes;
+    let byte = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied();
+    if at < scan.phones_to {
+        return;
+    }
+    let plus = bytes.get(at) == Some(&b'+');
+    let before = byte(at.checked_sub(1));
     // Parts of prices, versions, dates, identifiers.
-    if before.is_some_and(|byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'.' | b'-' | b'/' | b'_' | b'+' | b'#' | b'$')
-    }) {
-        return None;
-    }
+    let part = before.is_some_and(|before| {
+        before.is_ascii_alphanumeric() && !plus
+            || before.is_ascii_digit()
+            || matches!(before, b'.' | b'-' | b'/' | b'_' | b'+' | b'$')
+    });
     // Groups of digits before it: a longer number of another kind.
-    let digits_before =
-        at.checked_sub(2).and_then(|two| bytes.get(two)).is_some_and(u8::is_ascii_digit);
-    if before == Some(b' ') && digits_before && bytes.get(at) != Some(&b'+') {
-        return None;
+    let behind_digits =
+        before == Some(b' ') && byte(at.checked_sub(2)).is_some_and(|byte| byte.is_ascii_digit());
+    if part || behind_digits && !plus {
+        return;
     }
-    let number = read(bytes, at)?;
-    if bytes.get(number.range.end).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-    {
-        return None;
+    let Some(mut number) = read(bytes, at) else { return };
+    let end = extension(bytes, number.range.end);
+    let next = bytes.get(end);
+    if next.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'%')) {
+        return;
     }
-    let confidence = if number.plus { international(&number)? } else { national(&number, bytes)? };
-    Some(Finding::new(Kind::PHONE_NUMBER, number.range, confidence))
+    let range = number.range.clone();
+    let near = scan.means(SpecialKind::PHONE_NUMBER, &range);
+    let bare = scan.is_bare();
+    turkish(scan, &number);
+    philippine(scan, &number);
+    let found = if number.plus { international(&number) } else { national(&number, near, bare) };
+    let Some(confidence) = found else { return };
+    number.range.end = end;
+    scan.phones_to = number.range.end;
+    scan.add(SpecialKind::PHONE_NUMBER, number.range, confidence);
+}
+
+/// A number spelled digit by digit.
+pub(crate) fn spelled(scan: &mut Scan<'_>, digits: &[u8], range: Range<usize>) {
+    let mobile = matches!(digits, [1, 3..=9, ..]) && digits.len() == 11;
+    if mobile || (9..=12).contains(&digits.len()) && scan.means(SpecialKind::PHONE_NUMBER, &range) {
+        scan.add(SpecialKind::PHONE_NUMBER, range, 0.6);
+    }
 }
 
 fn read(bytes: &[u8], at: usize) -> Option<Number> {
     let plus = bytes.get(at) == Some(&b'+');
-    let mut here = if plus { at.saturating_add(1) } else { at };
+    let mut here = if plus { at + 1 } else { at };
     let (mut digits, mut groups, mut end) = (Vec::with_capacity(16), Vec::new(), at);
-    let (mut group, mut separators, mut open) = (0_usize, 0_usize, false);
+    let (mut group, mut separators, mut open, mut dotted) = (0_usize, 0_usize, false, false);
     while let Some(byte) = bytes.get(here).copied() {
         match byte {
             b'0'..=b'9' => {
@@ -58,32 +80,49 @@ fn read(bytes: &[u8], at: usize) -> Option<Number> {
                     groups.push(0);
                 }
                 digits.push(byte.wrapping_sub(b'0'));
-                group = group.saturating_add(1);
+                group += 1;
                 *groups.last_mut()? = group;
                 separators = 0;
-                end = here.saturating_add(1);
+                end = here + 1;
             }
             b'(' if !open => {
+                // A bracket belongs to the number if digits follow.
+                if !bytes.get(here + 1).is_some_and(u8::is_ascii_digit) {
+                    break;
+                }
                 open = true;
                 group = 0;
             }
             b')' if open => {
                 open = false;
                 group = 0;
-                if bytes.get(here.saturating_sub(1)).is_some_and(u8::is_ascii_digit) {
-                    end = here.saturating_add(1);
+                if bytes.get(here - 1).is_some_and(u8::is_ascii_digit) {
+                    end = here + 1;
                 }
             }
             b' ' | b'-' | b'.' | b'/' if separators < 2 => {
+                dotted |= byte != b' ';
                 group = 0;
-                separators = separators.saturating_add(1);
+                separators += 1;
             }
             _ => break,
         }
-        here = here.saturating_add(1);
+        here += 1;
     }
-    // A bracket that was opened behind the number does not belong to it.
-    Some(Number { digits, groups, range: at..end, plus })
+    // Nothing but a bracket behind the last digit belongs to it.
+    let whole = digits.len() >= 5 && bytes.get(end - 1) != Some(&b')');
+    whole.then_some(Number { digits, groups, range: at..end, plus, dotted })
+}
+
+/// Where `x123` or `ext. 123` behind a number ends, or the number itself.
+fn extension(bytes: &[u8], end: usize) -> usize {
+    let rest = bytes.get(end..).unwrap_or_default();
+    let mark = [b"x".as_slice(), b" x", b" ext. ", b" ext ", b" ext.", b"ext", b";ext="]
+        .into_iter()
+        .find(|mark| rest.starts_with(mark));
+    let Some(mark) = mark else { return end };
+    let digits = rest.iter().skip(mark.len()).take(7).take_while(|b| b.is_ascii_digit()).count();
+    if (1..=6).contains(&digits) { end + mark.len() + digits } else { end }
 }
 
 fn international(number: &Number) -> Option<f32> {
@@ -91,27 +130,34 @@ fn international(number: &Number) -> Option<f32> {
     ((8..=15).contains(&number.digits.len()) && first != 0).then_some(0.9)
 }
 
-fn national(number: &Number, bytes: &[u8]) -> Option<f32> {
+fn national(number: &Number, near: bool, bare: bool) -> Option<f32> {
     let (digits, groups) = (number.digits.as_slice(), number.groups.as_slice());
-    let near = || near(bytes, &number.range);
+    let count = digits.len();
     match (digits, groups) {
         ([0, 0, rest @ ..], _) if (9..=15).contains(&rest.len()) && rest.first() != Some(&0) => {
-            (groups.len() > 1 || near()).then_some(0.8)
+            (groups.len() > 1 || near || bare).then_some(0.8)
         }
         // China's mobile numbers.
-        ([1, 3..=9, ..], [11] | [3, 4, 4]) => Some(0.85),
-        ([8, 6, 1, 3..=9, ..], [2, 11] | [2, 3, 4, 4] | [13]) if digits.len() == 13 => Some(0.85),
+        ([1, 3..=9, ..], [11] | [3, 4, 4] | [3, 3, 5]) if count == 11 => Some(0.75),
+        ([8, 6, 1, 3..=9, ..], [2, 11] | [2, 3, 4, 4] | [13]) if count == 13 => Some(0.75),
         // North America: area code and exchange begin with 2 to 9.
-        ([2..=9, _, _, 2..=9, ..], [3, 3, 4]) => Some(0.85),
-        ([1, 2..=9, _, _, 2..=9, ..], [1, 3, 3, 4]) => Some(0.85),
-        ([2..=9, _, _, 2..=9, ..], [10]) if near() => Some(0.7),
+        ([2..=9, _, _, 2..=9, ..], [3, 3, 4]) => Some(0.7),
+        ([1, 2..=9, _, _, 2..=9, ..], [1, 3, 3, 4]) => Some(0.8),
+        ([9, 1, 2..=9, ..], [2, 3, 3, 4] | [2, 5, 5]) => Some(0.6),
         // Trunk prefix 0, in groups.
-        ([0, 1..=9, ..], [_, _, ..]) if (9..=12).contains(&digits.len()) && first_group(groups) => {
-            Some(0.75)
+        ([0, 1..=9, ..], [_, _, ..])
+            if (9..=12).contains(&count) && first_group(groups) && groups != [3, 2, 4] =>
+        {
+            Some(0.6)
         }
+        // Four groups of two, five of two: France, Denmark, Norway.
+        ([1..=9, ..], [2, 2, 2, 2] | [3, 2, 3]) if number.dotted && bare => Some(0.4),
         // Whatever is grouped like a number and called one.
-        (_, [_, _, ..]) if (7..=11).contains(&digits.len()) && near() => Some(0.65),
-        ([0, 1..=9, ..], [_]) if (9..=12).contains(&digits.len()) && near() => Some(0.7),
+        (_, [_, _, ..]) if (7..=12).contains(&count) && near => Some(0.4),
+        (_, [_]) if (7..=12).contains(&count) && near => Some(0.4),
+        (_, [_, _, ..]) if (7..=11).contains(&count) && bare => Some(0.25),
+        ([0, 1..=9, ..], [_]) if (10..=11).contains(&count) && bare => Some(0.3),
+        ([2..=9, _, _, 2..=9, ..], [10]) if bare => Some(0.25),
         _ => None,
     }
 }
@@ -121,13 +167,36 @@ fn first_group(groups: &[usize]) -> bool {
     groups.first().is_some_and(|first| (2..=6).contains(first)) && groups.len() <= 5
 }
 
-/// Whether words close before the number speak of a telephone. In lower case or capitalised only:
-/// what redaction puts in is in capitals and must not be taken for context.
-fn near(bytes: &[u8], range: &Range<usize>) -> bool {
-    const WORDS: [&str; 16] = [
-        "phone", "Phone", "tel", "Tel", "call", "Call", "mobile", "Mobile", "cell", "Cell", "fax",
-        "Fax", "电话", "手机", "联系", "致电",
-    ];
-    let before = bytes.get(range.start.saturating_sub(32)..range.start).unwrap_or_default();
-    WORDS.iter().any(|word| memchr::memmem::find(before, word.as_bytes()).is_some())
+/// Turkey: area codes begin with 2 to 5; the trunk prefix 0 or the country's code goes before.
+fn turkish(scan: &mut Scan<'_>, number: &Number) {
+    let groups = number.groups.as_slice();
+    let confidence = match number.digits.as_slice() {
+        [9, 0, 2..=5, ..] if number.plus && number.digits.len() == 12 => 0.6,
+        [0, 2..=5, ..] if number.digits.len() == 11 => match groups {
+            [1, 3, 3, 2, 2] | [1, 3, 7] | [4, 3, 2, 2] | [1, 3, 3, 4] | [4, 7] | [11] => 0.35,
+            _ => return,
+        },
+        [2..=5, ..] if number.digits.len() == 10 => match groups {
+            [3, 3, 2, 2] | [3, 7] => 0.25,
+            [10] => 0.1,
+            _ => return,
+        },
+        _ => return,
+    };
+    scan.add(SpecialKind::TR_PHONE_NUMBER, number.range.clone(), confidence);
+}
+
+/// The Philippines: mobile numbers are 9 and nine digits behind 0 or +63.
+fn philippine(scan: &mut Scan<'_>, number: &Number) {
+    let confidence = match number.digits.as_slice() {
+        [6, 3, 9, ..] if number.plus && number.digits.len() == 12 => 0.6,
+        [0, 9, ..]
+            if number.digits.len() == 11
+                && matches!(number.groups.as_slice(), [11] | [4, 3, 4]) =>
+        {
+            0.35
+        }
+        _ => return,
+    };
+    scan.add(SpecialKind::PH_MOBILE_NUMBER, number.range.clone(), confidence);
 }

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// Replaces what was found of `kinds` by the kind in brackets, `[EMAIL_ADDRESS]`, and counts it.
-/// `findings` are the detector's for this very text.
+/// `findings` are the detector's for this very text. Where findings overlap, all that they cover
+/// is taken out as one value, named by the surest.
 pub fn redact(
     text: RawText,
     findings: &[Finding],
@@ -16,20 +17,28 @@ pub fn redact(
 ) -> (CleanText, KindCounts) {
     let mut counts = KindCounts::new();
     let text = text.into_inner();
-    if !findings.iter().any(|finding| kinds.contains(&finding.kind)) {
+    let mut wanted = findings.iter().filter(|finding| kinds.contains(&finding.kind)).peekable();
+    if wanted.peek().is_none() {
         return (CleanText::new(text), counts);
     }
     let mut clean = String::with_capacity(text.len());
     let mut edge = 0;
-    for finding in findings.iter().filter(|finding| kinds.contains(&finding.kind)) {
+    while let Some(first) = wanted.next() {
+        let (mut surest, mut end) = (first, first.range.end);
+        while let Some(more) = wanted.next_if(|more| more.range.start < end) {
+            end = end.max(more.range.end);
+            if more.confidence > surest.confidence {
+                surest = more;
+            }
+        }
         // A place that does not fit the text takes everything behind it out: too much is safe.
-        let before = text.get(edge..finding.range.start);
+        let before = text.get(edge..first.range.start);
         clean.push_str(before.unwrap_or_default());
         clean.push('[');
-        clean.push_str(finding.kind.as_str());
+        clean.push_str(surest.kind.as_str());
         clean.push(']');
-        edge = if before.is_some() { finding.range.end } else { text.len() };
-        let count = counts.entry(finding.kind.clone()).or_default();
+        edge = if before.is_some() { end } else { text.len() };
+        let count = counts.entry(surest.kind.clone()).or_default();
         *count = count.saturating_add(1);
     }
     clean.push_str(text.get(edge..).unwrap_or_default());

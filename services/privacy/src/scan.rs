@@ -1,9 +1,19 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use reeve_domain::Kind;
 
 use crate::{
-    card, email, finding::Finding, fold::Folded, iban, ip, phone, resident_id, text::RawText,
+    card,
+    catalog::{Bits, Catalog, SpecialKind},
+    code::Code,
+    crypto, date, email,
+    finding::Finding,
+    fold::Folded,
+    iban, ip, network, phone, place, plate,
+    rule::STRONG,
+    secret, swift,
+    text::RawText,
+    url,
 };
 
 /// A text could not be searched. What was not searched must not be forwarded.
@@ -14,33 +24,43 @@ pub struct DetectorFailed;
 /// Finds values of chosen kinds.
 #[derive(Clone, Debug)]
 pub struct Detector {
-    wanted: BTreeSet<Kind>,
+    wanted: Bits,
+    minimum: f32,
 }
 
-/// How often what lies between findings is searched again. Values that touch each other hide each
-/// other's edges; no text that people write needs more than three rounds.
-const ROUNDS: usize = 8;
+/// The confidence from which on policy acts, unless it says otherwise.
+pub const ACTED_UPON: f32 = 0.4;
+/// What a word that speaks for a kind adds.
+const CONTEXT: f32 = 0.35;
+/// Below this, a reading needs such a word, or the value must stand alone.
+const DOUBTFUL: f32 = 0.2;
+/// How far words are looked for, in bytes, before and behind a value.
+const BEFORE: usize = 64;
+const BEHIND: usize = 32;
 
 impl Detector {
-    /// A detector of these kinds; kinds that are not known find nothing.
+    /// A detector of these kinds, at the confidence that policy acts upon; kinds that are not
+    /// known find nothing.
     pub fn new(kinds: &BTreeSet<Kind>) -> Self {
-        Self { wanted: kinds.clone() }
+        let wanted = Catalog::get()
+            .kinds()
+            .filter(|(_, name)| kinds.contains(&Kind::of(name)))
+            .fold(0, |bits, (id, _)| bits | 1 << id);
+        Self { wanted, minimum: ACTED_UPON }
+    }
+
+    /// The same with another least confidence, from 0 (whatever could be read as one) to 1.
+    pub fn at_least(self, minimum: f32) -> Self {
+        Self { minimum, ..self }
     }
 
     /// All kinds that can be found.
     pub fn known_kinds() -> BTreeSet<Kind> {
-        [
-            Kind::EMAIL_ADDRESS,
-            Kind::PHONE_NUMBER,
-            Kind::IBAN_CODE,
-            Kind::CREDIT_CARD,
-            Kind::IP_ADDRESS,
-            Kind::CN_RESIDENT_ID,
-        ]
-        .into()
+        Catalog::get().kinds().map(|(_, name)| Kind::of(name)).collect()
     }
 
-    /// Finds values, sorted by place, none overlapping another.
+    /// Finds values, sorted by place. Where a value can be read as several kinds and nothing tells
+    /// which it is, each reading is there, and they overlap.
     pub fn scan(&self, text: &RawText) -> Result<Vec<Finding>, DetectorFailed> {
         self.scan_str(text.reveal())
     }
@@ -49,108 +69,520 @@ impl Detector {
     pub fn scan_str(&self, text: &str) -> Result<Vec<Finding>, DetectorFailed> {
         let folded = Folded::new(text);
         let bytes = folded.bytes.as_ref();
-        let mut found = Vec::new();
-        let mut gaps: Vec<std::ops::Range<usize>> = std::iter::once(0..bytes.len()).collect();
-        for _ in 0..ROUNDS {
-            let mut next = Vec::new();
-            for gap in gaps {
-                let Some(part) = bytes.get(gap.clone()) else { return Err(DetectorFailed) };
-                let here = self.search(part);
-                if here.is_empty() {
+        let mut readings = self.read(bytes);
+        // Values that touch hide each other's edges, so what is left is read again as it would be
+        // without those found, until nothing more is found.
+        for round in 0.. {
+            if readings.is_empty() {
+                return Ok(Vec::new());
+            }
+            if round == ROUNDS {
+                return Err(DetectorFailed);
+            }
+            let masked = Masked::new(bytes, &readings);
+            let more: Vec<Reading> = self
+                .read(&masked.bytes)
+                .into_iter()
+                .filter_map(|new| masked.original(new))
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            readings.extend(more);
+            readings.sort_by_key(|reading| reading.range.start);
+        }
+        readings
+            .into_iter()
+            .map(|reading| {
+                let range = folded.original(&reading.range, text).ok_or(DetectorFailed)?;
+                let whole = text.get(range.clone()).is_some_and(|value| !value.is_empty());
+                let kind =
+                    Catalog::get().kind(reading.id).filter(|_| whole).ok_or(DetectorFailed)?;
+                Ok(Finding {
+                    kind: Kind::of(kind),
+                    range,
+                    confidence: reading.confidence,
+                    in_context: reading.supported,
+                })
+            })
+            .collect()
+    }
+
+    fn read(&self, bytes: &[u8]) -> Vec<Reading> {
+        let mut scan = Scan::new(bytes, self.wanted);
+        scan.run();
+        let mut readings = scan.resolved();
+        readings.retain(|reading| reading.confidence >= self.minimum);
+        readings
+    }
+}
+
+/// How often what is left is read again; no text that people write needs more than three rounds.
+const ROUNDS: usize = 8;
+
+/// A text with the kinds in brackets in place of the values found.
+struct Masked {
+    bytes: Vec<u8>,
+    /// Where a bracket begins, where it ends, and where the text goes on in the original.
+    brackets: Vec<(usize, usize, usize)>,
+}
+
+impl Masked {
+    fn new(bytes: &[u8], readings: &[Reading]) -> Self {
+        let mut masked = Self {
+            bytes: Vec::with_capacity(bytes.len()),
+            brackets: Vec::with_capacity(readings.len()),
+        };
+        let mut edge = 0;
+        let mut rest = readings.iter().peekable();
+        while let Some(first) = rest.next() {
+            let (mut surest, mut end) = (first, first.range.end);
+            while let Some(more) = rest.next_if(|more| more.range.start < end) {
+                end = end.max(more.range.end);
+                if more.confidence > surest.confidence {
+                    surest = more;
+                }
+            }
+            masked.bytes.extend(bytes.get(edge..first.range.start).unwrap_or_default());
+            let begin = masked.bytes.len();
+            masked.bytes.push(b'[');
+            masked.bytes.extend(Catalog::get().kind(surest.id).unwrap_or_default().as_bytes());
+            masked.bytes.push(b']');
+            masked.brackets.push((begin, masked.bytes.len(), end));
+            edge = end;
+        }
+        masked.bytes.extend(bytes.get(edge..).unwrap_or_default());
+        masked
+    }
+
+    /// The reading as it stands in the text; none if it reaches into a bracket.
+    fn original(&self, mut reading: Reading) -> Option<Reading> {
+        let next = self.brackets.partition_point(|(begin, _, _)| *begin < reading.range.end);
+        let (_, end, source) = match next.checked_sub(1) {
+            Some(last) => *self.brackets.get(last)?,
+            None => (0, 0, 0),
+        };
+        let start = reading.range.start.checked_sub(end)?;
+        reading.range = source + start..source + start + reading.range.len();
+        Some(reading)
+    }
+}
+
+/// One way to read a part of the text.
+#[derive(Clone, Debug)]
+struct Reading {
+    id: usize,
+    range: Range<usize>,
+    confidence: f32,
+    supported: bool,
+}
+
+/// One pass over a text.
+pub(crate) struct Scan<'a> {
+    pub(crate) bytes: &'a [u8],
+    wanted: Bits,
+    readings: Vec<Reading>,
+    /// Whether the text is nothing but values, as the fields of a form are.
+    bare: bool,
+    /// The kinds that words speak for, where they were looked for last.
+    words: Option<(usize, Bits)>,
+    /// Up to where tokens of secrets, addresses and numbers were read already.
+    pub(crate) secrets_to: usize,
+    pub(crate) addresses_to: usize,
+    pub(crate) phones_to: usize,
+}
+
+const ALNUM: u8 = 1;
+const TRIGGER: u8 = 2;
+
+static CLASS: [u8; 256] = classes();
+
+#[expect(clippy::as_conversions, clippy::indexing_slicing, reason = "a table made at compile time")]
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let here = byte as u8;
+        if here.is_ascii_alphanumeric() {
+            table[byte] |= ALNUM;
+        }
+        if here.is_ascii_digit() || matches!(here, b'@' | b':' | b'.' | b'-' | b'+' | b'(') {
+            table[byte] |= TRIGGER;
+        }
+        byte += 1;
+    }
+    table
+}
+
+fn is(byte: u8, class: u8) -> bool {
+    CLASS.get(usize::from(byte)).is_some_and(|found| found & class != 0)
+}
+
+impl<'a> Scan<'a> {
+    fn new(bytes: &'a [u8], wanted: Bits) -> Self {
+        Self {
+            bytes,
+            wanted,
+            readings: Vec::new(),
+            bare: is_bare(bytes),
+            words: None,
+            secrets_to: 0,
+            addresses_to: 0,
+            phones_to: 0,
+        }
+    }
+
+    /// Adds a reading, if its kind is wanted and enough speaks for it.
+    pub(crate) fn add(&mut self, kind: SpecialKind, range: Range<usize>, confidence: f32) {
+        self.read_as(kind.id(), range, confidence);
+    }
+
+    fn read_as(&mut self, id: usize, range: Range<usize>, confidence: f32) {
+        let known = |reading: &Reading| reading.id == id && reading.range == range;
+        if confidence <= 0.0
+            || self.wanted & (1 << id) == 0
+            || self.readings.iter().rev().take(8).any(known)
+        {
+            return;
+        }
+        let supported = confidence < 0.9 && self.is_meant(id, &range);
+        if supported {
+            let confidence = (confidence + CONTEXT).clamp(ACTED_UPON, 1.0);
+            self.readings.push(Reading { id, range, confidence, supported });
+        } else if confidence >= DOUBTFUL || self.bare {
+            self.readings.push(Reading { id, range, confidence, supported });
+        }
+    }
+
+    /// Whether a word near the value speaks for the kind.
+    pub(crate) fn means(&mut self, kind: SpecialKind, range: &Range<usize>) -> bool {
+        self.is_meant(kind.id(), range)
+    }
+
+    /// Whether the text is nothing but values.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    fn is_meant(&mut self, id: usize, range: &Range<usize>) -> bool {
+        let bits = match self.words {
+            Some((start, bits)) if start == range.start => bits,
+            _ => {
+                let around = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
+                // One byte more on the outside tells whether a word begins or ends there.
+                let before = around(range.start.saturating_sub(BEFORE), range.start);
+                let behind = around(range.end, (range.end + BEHIND).min(self.bytes.len()));
+                let catalog = Catalog::get();
+                let bits = catalog.meant(before) | catalog.meant(behind);
+                self.words = Some((range.start, bits));
+                bits
+            }
+        };
+        bits & (1 << id) != 0
+    }
+
+    fn run(&mut self) {
+        let bytes = self.bytes;
+        let mut at = 0;
+        let mut edge = 0;
+        while let Some(skip) =
+            bytes.get(at..).and_then(|rest| rest.iter().position(|byte| is(*byte, TRIGGER)))
+        {
+            at += skip;
+            match bytes.get(at) {
+                Some(b'@') => email::at(self, at),
+                Some(b':') => {
+                    ip::at(self, at);
+                    network::mac(self, at);
+                    url::with_scheme(self, at);
+                }
+                Some(b'.') => url::domain(self, at),
+                Some(b'-') => {
+                    network::mac(self, at);
+                    secret::pem(self, at);
+                }
+                Some(b'+' | b'(') => phone::at(self, at),
+                Some(_) => {
+                    let before = bytes.get(edge..at).unwrap_or_default();
+                    let letters = before.iter().rev().take_while(|byte| is(**byte, ALNUM)).count();
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let length = rest.iter().take_while(|byte| is(**byte, ALNUM)).count();
+                    let piece = at - letters..at + length;
+                    self.piece(&piece, at);
+                    edge = piece.end;
+                    at = piece.end;
                     continue;
                 }
-                let mut edge = gap.start;
-                for mut finding in here {
-                    finding.range.start = finding.range.start.saturating_add(gap.start);
-                    finding.range.end = finding.range.end.saturating_add(gap.start);
-                    next.push(edge..finding.range.start);
-                    edge = finding.range.end;
-                    found.push(finding);
-                }
-                next.push(edge..gap.end);
+                None => break,
             }
-            if next.is_empty() {
-                return in_text(found, &folded, text);
-            }
-            gaps = next;
+            at += 1;
         }
-        Err(DetectorFailed)
+        swift::near_its_word(self);
     }
 
-    fn search(&self, bytes: &[u8]) -> Vec<Finding> {
-        let mut candidates = Vec::new();
-        let mut at = 0;
-        while let Some(byte) = bytes.get(at).copied() {
-            let starts_word = at
-                .checked_sub(1)
-                .and_then(|before| bytes.get(before))
-                .is_none_or(|before| !before.is_ascii_alphanumeric());
-            let finding = match byte {
-                b'@' => email::at(bytes, at),
-                b'+' => phone::at(bytes, at),
-                b'0'..=b'9' if starts_word => resident_id::at(bytes, at)
-                    .or_else(|| card::at(bytes, at))
-                    .or_else(|| ip::at(bytes, at))
-                    .or_else(|| phone::at(bytes, at)),
-                b'(' => phone::at(bytes, at),
-                b':' if starts_word => ip::at(bytes, at),
-                b'a'..=b'z' | b'A'..=b'Z' if starts_word => {
-                    iban::at(bytes, at).or_else(|| ip::at(bytes, at))
-                }
-                _ => None,
+    /// Letters and digits without a gap, at least one digit among them, the first at `digit`.
+    fn piece(&mut self, piece: &Range<usize>, digit: usize) {
+        if piece.start == digit {
+            card::at(self, piece.start);
+            ip::at(self, piece.start);
+            phone::at(self, piece.start);
+            date::at(self, piece);
+            place::coordinates(self, piece.start);
+        } else {
+            ip::at(self, piece.start);
+        }
+        iban::at(self, piece);
+        plate::at(self, piece);
+        if piece.len() >= 26 {
+            crypto::at(self, piece);
+        }
+        secret::token(self, piece);
+        self.codes(piece, digit);
+    }
+
+    /// National numbers that begin with this piece, or with short words before it.
+    fn codes(&mut self, piece: &Range<usize>, digit: usize) {
+        if piece.len() == 1 && self.spelled(piece) {
+            return;
+        }
+        let mut start = piece.clone();
+        for _ in 0..4 {
+            self.codes_from(&start, piece.end, false);
+            match self.short_word_before(start.start) {
+                Some(word) => start = word,
+                None => break,
+            }
+        }
+        // Glued to a word: only what its own checks make certain.
+        let glued = self.bytes.get(piece.start..digit).unwrap_or_default();
+        if glued.len() >= 2 && glued.iter().all(u8::is_ascii_lowercase) {
+            self.codes_from(&(digit..piece.end), piece.end, true);
+        }
+    }
+
+    fn codes_from(&mut self, first: &Range<usize>, least: usize, glued: bool) {
+        let mut code = Code::new();
+        let mut part = first.clone();
+        let mut gap = None;
+        loop {
+            let Some(group) = self.bytes.get(part.clone()) else { return };
+            if code.push(gap, group).is_none() {
+                return;
+            }
+            if part.end >= least {
+                self.match_shapes(&code, &(first.start..part.end), glued);
+            }
+            let Some(separator) = self.bytes.get(part.end).copied().filter(|b| is_gap(*b)) else {
+                return;
             };
-            let finding = finding.filter(|finding| self.wanted.contains(&finding.kind));
-            at = match &finding {
-                // An e-mail address may begin before its `@`, and reach over what was found.
-                Some(found) => found.range.end.max(at.saturating_add(1)),
-                None => skip(bytes, at),
-            };
-            candidates.extend(finding);
-        }
-        without_overlaps(candidates)
-    }
-}
-
-/// The next place where a value may begin.
-fn skip(bytes: &[u8], at: usize) -> usize {
-    let next = at.saturating_add(1);
-    let class = |byte: u8| (byte.is_ascii_digit(), byte.is_ascii_alphabetic());
-    let Some(first) = bytes.get(at).copied().filter(u8::is_ascii_alphanumeric) else { return next };
-    // Inside a word nothing begins but an e-mail's `@`, which is no letter.
-    let rest = bytes.get(next..).unwrap_or_default();
-    let length = rest.iter().position(|byte| class(*byte) != class(first)).unwrap_or(rest.len());
-    next.saturating_add(length)
-}
-
-fn without_overlaps(mut candidates: Vec<Finding>) -> Vec<Finding> {
-    candidates
-        .sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
-    let mut kept: Vec<Finding> = Vec::with_capacity(candidates.len());
-    for candidate in candidates {
-        match kept.last_mut() {
-            Some(last) if candidate.range.start < last.range.end => {
-                if candidate.range.len() > last.range.len() {
-                    *last = candidate;
-                }
+            let begin = part.end + 1;
+            let rest = self.bytes.get(begin..).unwrap_or_default();
+            let length = rest.iter().take(18).take_while(|byte| is(**byte, ALNUM)).count();
+            if length == 0 || length > 17 {
+                return;
             }
-            _ => kept.push(candidate),
+            gap = Some(separator);
+            part = begin..begin + length;
         }
     }
-    kept
+
+    fn match_shapes(&mut self, code: &Code, range: &Range<usize>, glued: bool) {
+        let catalog = Catalog::get();
+        let shapes = catalog.shapes(code.len());
+        let mut bounded = None;
+        for (shape, id, rule) in shapes {
+            if self.wanted & (1 << id) == 0 || !shape.fits(code) {
+                continue;
+            }
+            let confidence = (rule.check)(code);
+            if confidence <= 0.0 || glued && confidence < STRONG {
+                continue;
+            }
+            if !*bounded.get_or_insert_with(|| self.stands_alone(range, code.gaps(), glued)) {
+                return;
+            }
+            self.read_as(*id, range.clone(), confidence);
+        }
+    }
+
+    /// Digits that are written one by one, `1 3 8 …`, with the same gap throughout.
+    fn spelled(&mut self, piece: &Range<usize>) -> bool {
+        let Some(gap) = self.bytes.get(piece.end).copied().filter(|byte| is_gap(*byte)) else {
+            return false;
+        };
+        let pairs = self.bytes.get(piece.start..).unwrap_or_default();
+        let count = pairs
+            .chunks(2)
+            .take(40)
+            .take_while(
+                |pair| matches!(pair, [digit, after] if digit.is_ascii_digit() && *after == gap),
+            )
+            .count();
+        // The last digit has no gap behind it.
+        let last = pairs.get(count * 2).is_some_and(u8::is_ascii_digit);
+        let digits: Vec<u8> =
+            pairs.iter().step_by(2).take(count + usize::from(last)).copied().collect();
+        if !(9..=19).contains(&digits.len()) {
+            return false;
+        }
+        let range = piece.start..piece.start + digits.len() * 2 - 1;
+        let alone = self.stands_alone(&range, &[gap], false);
+        let mut code = Code::new();
+        if alone && code.push(None, &digits).is_some() {
+            self.match_shapes(&code, &range, false);
+            let values: Vec<u8> = digits.iter().map(|byte| byte - b'0').collect();
+            if card::is_card(&values) {
+                self.add(SpecialKind::CREDIT_CARD, range.clone(), 0.8);
+            }
+            phone::spelled(self, &values, range);
+        }
+        true
+    }
+
+    fn short_word_before(&self, start: usize) -> Option<Range<usize>> {
+        let end = start.checked_sub(1)?;
+        if !is_gap(*self.bytes.get(end)?) {
+            return None;
+        }
+        let before = self.bytes.get(..end)?;
+        let length = before.iter().rev().take(6).take_while(|byte| is(**byte, ALNUM)).count();
+        let word = before.get(end - length..)?;
+        let short = (1..=5).contains(&length) && word.iter().all(u8::is_ascii_alphabetic);
+        short.then_some(end - length..end)
+    }
+
+    /// Whether a value is not part of something longer.
+    pub(crate) fn stands_alone(&self, range: &Range<usize>, gaps: &[u8], glued: bool) -> bool {
+        let byte = |at: Option<usize>| at.and_then(|at| self.bytes.get(at)).copied();
+        let near = byte(range.start.checked_sub(1));
+        let far = byte(range.start.checked_sub(2));
+        let digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
+        let alnum = |byte: Option<u8>| byte.is_some_and(|byte| is(byte, ALNUM));
+        let spaced = gaps.contains(&b' ');
+        let before = match near {
+            _ if glued => true,
+            Some(b'-' | b'.' | b'/' | b'_' | b'@') => !alnum(far),
+            Some(b'$' | b'+') => false,
+            Some(b':' | b',') => !digit(far),
+            Some(b' ') => !(spaced && digit(far)),
+            Some(byte) => !is(byte, ALNUM),
+            None => true,
+        };
+        let next = byte(Some(range.end));
+        let after_next = byte(Some(range.end + 1));
+        let behind = match next {
+            Some(b'-' | b'/' | b'_') => !alnum(after_next),
+            Some(b'@' | b'%') => false,
+            Some(b'.' | b':' | b',') => !digit(after_next),
+            Some(b' ') => !(spaced && digit(after_next)),
+            Some(byte) => !is(byte, ALNUM),
+            None => true,
+        };
+        before && behind
+    }
+
+    /// The readings that are left where they overlap, sorted by place.
+    fn resolved(mut self) -> Vec<Reading> {
+        self.readings
+            .sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
+        let mut kept = Vec::with_capacity(self.readings.len());
+        let mut cluster: Vec<Reading> = Vec::new();
+        let mut end = 0;
+        for reading in std::mem::take(&mut self.readings) {
+            if reading.range.start >= end {
+                settle(&mut cluster, self.bare, &mut kept);
+            }
+            end = end.max(reading.range.end);
+            cluster.push(reading);
+        }
+        settle(&mut cluster, self.bare, &mut kept);
+        kept
+    }
 }
 
-fn in_text(
-    mut found: Vec<Finding>,
-    folded: &Folded<'_>,
-    text: &str,
-) -> Result<Vec<Finding>, DetectorFailed> {
-    found.sort_by_key(|finding| finding.range.start);
-    for finding in &mut found {
-        finding.range = folded.original(&finding.range, text).ok_or(DetectorFailed)?;
-        if !text.is_char_boundary(finding.range.start) || !text.is_char_boundary(finding.range.end)
-        {
-            return Err(DetectorFailed);
+fn is_gap(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'/' | b':')
+}
+
+/// Values without prose: no word of three letters or more with a small one among them.
+fn is_bare(bytes: &[u8]) -> bool {
+    bytes.len() <= 160
+        && bytes.is_ascii()
+        && bytes.split(|byte| !is(*byte, ALNUM)).all(|word| {
+            word.len() < 3
+                || word.iter().any(u8::is_ascii_digit)
+                || !word.iter().any(u8::is_ascii_lowercase)
+        })
+}
+
+/// More readings than this overlap only in texts that were made to be hard.
+const MOST_READINGS: usize = 64;
+
+/// Drops from readings that overlap those that another one beats.
+fn settle(cluster: &mut Vec<Reading>, bare: bool, kept: &mut Vec<Reading>) {
+    if cluster.len() < 2 {
+        kept.append(cluster);
+        return;
+    }
+    let overlap =
+        |a: &Reading, b: &Reading| a.range.start < b.range.end && b.range.start < a.range.end;
+    if cluster.len() > MOST_READINGS {
+        // Too many to compare with each other: the most certain, then the longest.
+        cluster.sort_by(|a, b| {
+            b.confidence.total_cmp(&a.confidence).then(b.range.len().cmp(&a.range.len()))
+        });
+        let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
+        for reading in cluster.drain(..) {
+            let free = taken
+                .range(..reading.range.end)
+                .next_back()
+                .is_none_or(|(_, end)| *end <= reading.range.start);
+            if free {
+                taken.insert(reading.range.start, reading.range.end);
+                kept.push(reading);
+            }
+        }
+        kept.sort_by_key(|reading| reading.range.start);
+        return;
+    }
+    // A country's own kind of telephone number stands beside the general one.
+    let phone = |reading: &Reading| {
+        [SpecialKind::PHONE_NUMBER, SpecialKind::PH_MOBILE_NUMBER, SpecialKind::TR_PHONE_NUMBER]
+            .iter()
+            .any(|kind| kind.id() == reading.id)
+    };
+    let beats = |b: &Reading, a: &Reading| {
+        if a.range == b.range && phone(a) && phone(b) {
+            return false;
+        }
+        let contains = b.range.start <= a.range.start && b.range.end >= a.range.end;
+        let longer = b.range.len() > a.range.len();
+        if contains && longer {
+            b.confidence >= a.confidence || b.confidence >= 0.6 && !a.supported
+        } else if b.supported != a.supported {
+            b.supported && b.confidence >= a.confidence - 0.2
+        } else if !bare || b.confidence >= 0.9 {
+            b.confidence > a.confidence
+                || b.confidence == a.confidence && longer
+                || !bare && b.confidence == a.confidence && b.range == a.range && b.id < a.id
+        } else {
+            false
+        }
+    };
+    // The strongest first: nothing is dropped but for what stays.
+    cluster.sort_by(|a, b| {
+        let rank =
+            |reading: &Reading| reading.confidence + f32::from(u8::from(reading.supported)) * 0.2;
+        rank(b).total_cmp(&rank(a)).then(b.range.len().cmp(&a.range.len())).then(a.id.cmp(&b.id))
+    });
+    let first = kept.len();
+    for a in cluster.drain(..) {
+        let stays = kept.iter().skip(first);
+        if !stays.clone().any(|b| overlap(&a, b) && beats(b, &a)) {
+            kept.push(a);
         }
     }
-    Ok(found)
+    if let Some(new) = kept.get_mut(first..) {
+        new.sort_by_key(|reading| reading.range.start);
+    }
 }

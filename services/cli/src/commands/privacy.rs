@@ -20,6 +20,9 @@ pub(crate) enum PrivacyCommand {
         /// One JSON object for each line.
         #[arg(long)]
         json: bool,
+        /// Leave out what is less sure than this, from 0 to 1. Policy acts from 0.4 on.
+        #[arg(long, default_value_t = 0.0)]
+        min_confidence: f32,
     },
 }
 
@@ -38,14 +41,14 @@ struct Found {
 
 impl PrivacyCommand {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let Self::Scan { file, json } = self;
+        let Self::Scan { file, json, min_confidence } = self;
         let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
             Box::new(BufReader::new(io::stdin()))
         } else {
             let open = File::open(&file).with_context(|| format!("`{}`", file.display()))?;
             Box::new(BufReader::new(open))
         };
-        let detector = Detector::new(&Detector::known_kinds());
+        let detector = Detector::new(&Detector::known_kinds()).at_least(min_confidence);
         for (number, line) in input.lines().enumerate() {
             let line = line.with_context(|| format!("line {}", number.saturating_add(1)))?;
             let points = |at: usize| line.get(..at).map_or(0, |before| before.chars().count());

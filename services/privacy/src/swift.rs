@@ -1,0 +1,37 @@
+//! Bank identifiers: ISO 9362. Eight letters could be any word, so only beside `BIC` or `SWIFT`.
+
+use memchr::memmem;
+
+use crate::{catalog::SpecialKind, scan::Scan};
+
+/// Looks behind each word that announces one.
+pub(crate) fn near_its_word(scan: &mut Scan<'_>) {
+    let bytes = scan.bytes;
+    for word in ["BIC", "SWIFT", "Swift", "swift"] {
+        for found in memmem::find_iter(bytes, word.as_bytes()) {
+            let end = found + word.len();
+            let before = found.checked_sub(1).and_then(|before| bytes.get(before));
+            let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'[');
+            if before.is_some_and(inside) || bytes.get(end).is_some_and(inside) {
+                continue;
+            }
+            let behind = bytes.get(end..(end + 48).min(bytes.len())).unwrap_or_default();
+            let mut place = end;
+            for word in behind.split(|byte| !byte.is_ascii_alphanumeric()) {
+                let whole = place + word.len() < end + 48 || end + 48 >= bytes.len();
+                if whole && is_bic(word) {
+                    scan.add(SpecialKind::SWIFT_CODE, place..place + word.len(), 0.8);
+                }
+                place += word.len() + 1;
+            }
+        }
+    }
+}
+
+fn is_bic(word: &[u8]) -> bool {
+    let bank = word.get(..6).unwrap_or_default();
+    matches!(word.len(), 8 | 11)
+        && bank.iter().all(u8::is_ascii_uppercase)
+        && word.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        && !matches!(word, b"TRANSFER" | b"PAYMENTS" | b"ACCOUNTS" | b"BANKCODE")
+}
