@@ -48,15 +48,32 @@ fn plain(character: char) -> Plain {
     }
 }
 
-/// Leading bytes of the characters that may be folded.
-fn may_fold(byte: u8) -> bool {
-    matches!(byte, 0xC2 | 0xD9 | 0xDB | 0xE0 | 0xE2 | 0xE3 | 0xEF | 0xF0)
+/// Whether a character that may be folded begins with these bytes. The first tells for most texts;
+/// Chinese ones are full of `E3` to `E9` and of `EF`.
+fn may_fold(bytes: &[u8], at: usize) -> bool {
+    let Some(first) = bytes.get(at) else { return false };
+    if *first < 0xC2 {
+        return false;
+    }
+    let second = bytes.get(at + 1).copied().unwrap_or_default();
+    match first {
+        0xC2 => matches!(second, 0xA0 | 0xAD),
+        0xD9 | 0xDB | 0xE0 => true,
+        0xE2 => matches!(second, 0x80 | 0x81 | 0x88),
+        0xE3 => second == 0x80 && bytes.get(at + 2) == Some(&0x80),
+        0xEF => matches!(second, 0xB9 | 0xBB | 0xBC | 0xBD),
+        0xF0 => second == 0x9D,
+        _ => false,
+    }
 }
 
 impl<'a> Folded<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let source = text.as_bytes();
-        let Some(first) = source.iter().position(|byte| may_fold(*byte)) else {
+        if source.is_ascii() {
+            return Self { bytes: Cow::Borrowed(source), shifts: Vec::new() };
+        }
+        let Some(first) = (0..source.len()).find(|at| may_fold(source, *at)) else {
             return Self { bytes: Cow::Borrowed(source), shifts: Vec::new() };
         };
         let mut bytes: Vec<u8> = Vec::with_capacity(source.len());
@@ -65,7 +82,7 @@ impl<'a> Folded<'a> {
         let mut at = first;
         while at < source.len() {
             let rest = source.get(at..).unwrap_or_default();
-            let run = rest.iter().position(|byte| may_fold(*byte)).unwrap_or(rest.len());
+            let run = (0..rest.len()).find(|at| may_fold(rest, *at)).unwrap_or(rest.len());
             bytes.extend(rest.get(..run).unwrap_or_default());
             at += run;
             let Some(character) = text.get(at..).and_then(|rest| rest.chars().next()) else {

@@ -39,6 +39,16 @@ pub(crate) fn at(scan: &mut Scan<'_>, at: usize) {
     if part || behind_digits && !plus {
         return;
     }
+    // Most numbers in a text are too short: they are told before anything is set up for them.
+    let ahead = bytes.get(at..(at + 24).min(bytes.len())).unwrap_or_default();
+    let digits = ahead
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit() || b" -./()+".contains(byte))
+        .filter(|byte| byte.is_ascii_digit())
+        .count();
+    if digits < 5 {
+        return;
+    }
     let Some(mut number) = read(bytes, at) else { return };
     let end = extension(bytes, number.range.end);
     let next = bytes.get(end);

@@ -182,8 +182,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) bytes: &'a [u8],
     wanted: Bits,
     readings: Vec<Reading>,
-    /// Whether the text is nothing but values, as the fields of a form are.
-    bare: bool,
+    /// Whether the text is nothing but values, as the fields of a form are; once it was asked.
+    bare: Option<bool>,
     /// The kinds that words speak for, where they were looked for last.
     words: Option<(usize, Bits)>,
     /// Up to where tokens of secrets, addresses and numbers were read already.
@@ -224,7 +224,7 @@ impl<'a> Scan<'a> {
             bytes,
             wanted,
             readings: Vec::new(),
-            bare: is_bare(bytes),
+            bare: None,
             words: None,
             secrets_to: 0,
             addresses_to: 0,
@@ -249,7 +249,7 @@ impl<'a> Scan<'a> {
         if supported {
             let confidence = (confidence + CONTEXT).clamp(ACTED_UPON, 1.0);
             self.readings.push(Reading { id, range, confidence, supported });
-        } else if confidence >= DOUBTFUL || self.bare {
+        } else if confidence >= DOUBTFUL || self.is_bare() {
             self.readings.push(Reading { id, range, confidence, supported });
         }
     }
@@ -260,8 +260,8 @@ impl<'a> Scan<'a> {
     }
 
     /// Whether the text is nothing but values.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.bare
+    pub(crate) fn is_bare(&mut self) -> bool {
+        *self.bare.get_or_insert_with(|| is_bare(self.bytes))
     }
 
     fn is_meant(&mut self, id: usize, range: &Range<usize>) -> bool {
@@ -483,6 +483,10 @@ impl<'a> Scan<'a> {
 
     /// The readings that are left where they overlap, sorted by place.
     fn resolved(mut self) -> Vec<Reading> {
+        if self.readings.is_empty() {
+            return Vec::new();
+        }
+        let bare = self.is_bare();
         self.readings
             .sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
         let mut kept = Vec::with_capacity(self.readings.len());
@@ -490,12 +494,12 @@ impl<'a> Scan<'a> {
         let mut end = 0;
         for reading in std::mem::take(&mut self.readings) {
             if reading.range.start >= end {
-                settle(&mut cluster, self.bare, &mut kept);
+                settle(&mut cluster, bare, &mut kept);
             }
             end = end.max(reading.range.end);
             cluster.push(reading);
         }
-        settle(&mut cluster, self.bare, &mut kept);
+        settle(&mut cluster, bare, &mut kept);
         kept
     }
 }

@@ -1,29 +1,33 @@
 //! Bank identifiers: ISO 9362. Eight letters could be any word, so only beside `BIC` or `SWIFT`.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 
 use crate::{catalog::SpecialKind, scan::Scan};
+
+#[expect(clippy::expect_used, reason = "built from constants, and by every test")]
+static WORDS: LazyLock<AhoCorasick> =
+    LazyLock::new(|| AhoCorasick::new(["BIC", "SWIFT", "Swift", "swift"]).expect("four words"));
 
 /// Looks behind each word that announces one.
 pub(crate) fn near_its_word(scan: &mut Scan<'_>) {
     let bytes = scan.bytes;
-    for word in ["BIC", "SWIFT", "Swift", "swift"] {
-        for found in memmem::find_iter(bytes, word.as_bytes()) {
-            let end = found + word.len();
-            let before = found.checked_sub(1).and_then(|before| bytes.get(before));
-            let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'[');
-            if before.is_some_and(inside) || bytes.get(end).is_some_and(inside) {
-                continue;
+    for found in WORDS.find_iter(bytes) {
+        let (found, end) = (found.start(), found.end());
+        let before = found.checked_sub(1).and_then(|before| bytes.get(before));
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'[');
+        if before.is_some_and(inside) || bytes.get(end).is_some_and(inside) {
+            continue;
+        }
+        let behind = bytes.get(end..(end + 48).min(bytes.len())).unwrap_or_default();
+        let mut place = end;
+        for word in behind.split(|byte| !byte.is_ascii_alphanumeric()) {
+            let whole = place + word.len() < end + 48 || end + 48 >= bytes.len();
+            if whole && is_bic(word) {
+                scan.add(SpecialKind::SWIFT_CODE, place..place + word.len(), 0.8);
             }
-            let behind = bytes.get(end..(end + 48).min(bytes.len())).unwrap_or_default();
-            let mut place = end;
-            for word in behind.split(|byte| !byte.is_ascii_alphanumeric()) {
-                let whole = place + word.len() < end + 48 || end + 48 >= bytes.len();
-                if whole && is_bic(word) {
-                    scan.add(SpecialKind::SWIFT_CODE, place..place + word.len(), 0.8);
-                }
-                place += word.len() + 1;
-            }
+            place += word.len() + 1;
         }
     }
 }

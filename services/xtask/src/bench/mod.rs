@@ -5,6 +5,7 @@ mod ledger;
 mod load;
 mod machine;
 mod pod;
+mod privacy;
 mod report;
 
 use std::{
@@ -22,7 +23,7 @@ use crate::{place, signals};
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What is measured, all if none: gateway, pod, ledger.
+    /// What is measured, all if none: gateway, pod, ledger, privacy.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Write the figures to this file as JSON.
@@ -55,6 +56,8 @@ pub(crate) struct Figures {
     pod: Option<pod::Figures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<BTreeMap<String, ledger::Figures>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    privacy: Option<privacy::Figures>,
 }
 
 /// A directory that is gone when this is.
@@ -82,7 +85,7 @@ impl Drop for Scratch {
 
 /// `./x bench`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    const NAMES: [&str; 3] = ["gateway", "pod", "ledger"];
+    const NAMES: [&str; 4] = ["gateway", "pod", "ledger", "privacy"];
     if let Some(name) = arguments.names.iter().find(|name| !NAMES.contains(&name.as_str())) {
         bail!("there is no measurement `{name}`; they are: {}", NAMES.join(", "));
     }
@@ -102,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         gateway: None,
         pod: None,
         ledger: None,
+        privacy: None,
     };
     if wanted("gateway") {
         figures.gateway = Some(gateway::measure(scratch.path(), window)?);
@@ -111,6 +115,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted("ledger") {
         figures.ledger = Some(ledger::measure(scratch.path(), window)?);
+    }
+    if wanted("privacy") {
+        figures.privacy = Some(privacy::measure(window)?);
     }
     let text = report::tables(&figures);
     println!("\n{text}");

@@ -64,6 +64,13 @@ fn write_tables(out: &mut String, figures: &Figures) -> std::fmt::Result {
             )?;
         }
     }
+    if let Some(privacy) = &figures.privacy {
+        writeln!(out, "\n## Privacy\n\n| all kinds, one core | |\n|---|---:|")?;
+        writeln!(out, "| mixed text | {:.0} MB/s |", privacy.megabytes_per_second)?;
+        writeln!(out, "| 80 bytes without a value | {:.2} µs |", privacy.short_text_us)?;
+        let with_value = privacy.short_text_with_a_value_us;
+        writeln!(out, "| 80 bytes with one | {with_value:.2} µs |")?;
+    }
     Ok(())
 }
 
@@ -73,7 +80,7 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
     format!(
         "# What was measured\n\n\
          `./x bench --write` made this page; `./x bench [--json FILE] [--quick] [NAME…]` repeats it \
-         (names: `gateway`, `pod`, `ledger`).\n\n\
+         (names: `gateway`, `pod`, `ledger`, `privacy`).\n\n\
          {}, {} cores, {} GB, {}; {}, commit {}; load of the last minute at the start: {}. Windows \
          of {} s after {} s of warm-up, {} repetitions, medians. Any answer other than 200 voids \
          the window.\n\n\
@@ -85,7 +92,9 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          * **Pod**: `reeve-pod` with one worker, against its forward pass (tokenizer included) in a \
          loop.\n\
          * **Ledger**: records of 700 bytes; a writer waits for its record's signed checkpoint. \
-         `bare` writes the same bytes to a file of the same file system and syncs each.\n\n\
+         `bare` writes the same bytes to a file of the same file system and syncs each.\n\
+         * **Privacy**: texts in English and Chinese, one in eight with values, searched for every \
+         kind. How much is found is in `privacy.md`.\n\n\
          {tables}",
         machine.processor,
         machine.cores,
