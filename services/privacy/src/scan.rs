@@ -186,10 +186,12 @@ pub(crate) struct Scan<'a> {
     bare: Option<bool>,
     /// The kinds that words speak for, where they were looked for last.
     words: Option<(usize, Bits)>,
-    /// Up to where tokens of secrets, addresses and numbers were read already.
+    /// Up to where each scanner has read already: nothing is read twice, however long it is.
     pub(crate) secrets_to: usize,
     pub(crate) addresses_to: usize,
     pub(crate) phones_to: usize,
+    pub(crate) urls_to: usize,
+    pub(crate) keys_to: usize,
 }
 
 const ALNUM: u8 = 1;
@@ -229,6 +231,8 @@ impl<'a> Scan<'a> {
             secrets_to: 0,
             addresses_to: 0,
             phones_to: 0,
+            urls_to: 0,
+            keys_to: 0,
         }
     }
 

@@ -76,6 +76,9 @@ pub(crate) fn token(scan: &mut Scan<'_>, piece: &Range<usize>) {
 
 /// A private key in PEM (RFC 7468) that begins with the dash at `at`.
 pub(crate) fn pem(scan: &mut Scan<'_>, at: usize) {
+    if at < scan.keys_to {
+        return;
+    }
     let Some(rest) = scan.bytes.get(at..) else { return };
     let Some(label) = rest.strip_prefix(b"-----BEGIN ") else { return };
     let head = label.get(..label.len().min(40)).unwrap_or_default();
@@ -89,5 +92,6 @@ pub(crate) fn pem(scan: &mut Scan<'_>, at: usize) {
             Some(end + 9 + memchr::memmem::find(tail, b"-----")? + 5)
         })
         .unwrap_or(rest.len());
+    scan.keys_to = at + end;
     scan.add(SpecialKind::PRIVATE_KEY, at..at + end, 0.99);
 }

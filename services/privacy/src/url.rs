@@ -19,6 +19,9 @@ fn is_url(byte: u8) -> bool {
 pub(crate) fn with_scheme(scan: &mut Scan<'_>, at: usize) {
     let bytes = scan.bytes;
     let Some(rest) = bytes.get(at..).and_then(|rest| rest.strip_prefix(b"://")) else { return };
+    if at < scan.urls_to {
+        return;
+    }
     let before = bytes.get(..at).unwrap_or_default();
     let scheme = before.iter().rev().take(12).take_while(|b| b.is_ascii_alphanumeric()).count();
     if scheme == 0 {
@@ -26,6 +29,7 @@ pub(crate) fn with_scheme(scan: &mut Scan<'_>, at: usize) {
     }
     let start = at - scheme;
     let mut length = rest.iter().take_while(|byte| is_url(**byte)).count();
+    scan.urls_to = at + 3 + length;
     // What ends a sentence does not end a URL.
     while length > 0 && rest.get(length - 1).is_some_and(|byte| b".,;:!?)".contains(byte)) {
         length -= 1;
@@ -51,7 +55,7 @@ pub(crate) fn with_scheme(scan: &mut Scan<'_>, at: usize) {
 pub(crate) fn domain(scan: &mut Scan<'_>, at: usize) {
     let bytes = scan.bytes;
     let inner = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    if !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
+    if at < scan.urls_to || !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
         return;
     }
     let before = bytes.get(..at).unwrap_or_default();
@@ -74,6 +78,7 @@ pub(crate) fn domain(scan: &mut Scan<'_>, at: usize) {
         Some(b'/' | b'?' | b'#') => {
             let path = rest.get(host..).unwrap_or_default();
             end += path.iter().take_while(|byte| is_url(**byte)).count();
+            scan.urls_to = start + end;
             while rest.get(end - 1).is_some_and(|byte| b".,;:!?)".contains(byte)) {
                 end -= 1;
             }
