@@ -23,6 +23,9 @@ const SQLITE_SETUP: &str = "PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;";
+/// How often a connection is set up while another program makes the file, and the pause between.
+const SETUP_TRIES: u32 = 10;
+const SETUP_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 /// No statement of a repository comes near this; one that does is stuck.
 const POSTGRES_SETUP: &str = "SET statement_timeout = '30s'; SET lock_timeout = '5s'; \
     SET client_min_messages = 'warning'";
@@ -196,8 +199,21 @@ fn open_sqlite(path: &Path, mode: &str) -> Result<SqliteConnection, diesel::r2d2
     let escaped = escaped.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let mut c = SqliteConnection::establish(&format!("file:{escaped}?mode={mode}"))
         .map_err(diesel::r2d2::Error::ConnectionError)?;
-    c.batch_execute(SQLITE_SETUP).map_err(diesel::r2d2::Error::QueryError)?;
-    Ok(c)
+    // The first change of a new file to WAL is refused at once while another program makes it:
+    // SQLite does not wait there, whatever its `busy_timeout`.
+    let mut tries = 1;
+    loop {
+        match c.batch_execute(SQLITE_SETUP) {
+            Ok(()) => return Ok(c),
+            Err(diesel::result::Error::DatabaseError(_, why))
+                if why.message() == "database is locked" && tries < SETUP_TRIES =>
+            {
+                tries += 1;
+                std::thread::sleep(SETUP_PAUSE);
+            }
+            Err(why) => return Err(diesel::r2d2::Error::QueryError(why)),
+        }
+    }
 }
 
 fn open_postgres(url: &str) -> Result<PgConnection, diesel::r2d2::Error> {
