@@ -5,6 +5,7 @@ use std::{
 };
 
 use reeve_domain::{BundleDocument, Digest, Kind, Money, PlanName, Region, Usage};
+use reeve_privacy::{Confidence, RecogniserSpec};
 use serde::{Deserialize, Serialize};
 
 /// A policy bundle: immutable once it is written down, named by the digest of its document.
@@ -84,8 +85,27 @@ pub struct RegionRules {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Privacy {
-    /// Kinds of personal data.
+    /// Kinds of personal data that rules may ask about. What a rule redacts is looked for as well.
+    #[serde(default)]
     pub detect: BTreeSet<Kind>,
+    /// From which confidence on a value counts as found.
+    #[serde(default = "acted_upon", skip_serializing_if = "is_acted_upon")]
+    pub minimum: Confidence,
+    /// The same for single kinds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: BTreeMap<Kind, Confidence>,
+    /// Recognisers of tenants' own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recognisers: Vec<RecogniserSpec>,
+}
+
+fn acted_upon() -> Confidence {
+    Confidence::ACTED_UPON
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_acted_upon(confidence: &Confidence) -> bool {
+    *confidence == Confidence::ACTED_UPON
 }
 
 /// A bundle that cannot be read.

@@ -8,7 +8,8 @@ use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
-use reeve_domain::{Kind, Obligations, RuleId};
+use reeve_domain::{Kind, Obligations, Redaction, RuleId};
+use reeve_privacy::Detector;
 
 use crate::{bundle::Bundle, obligations};
 
@@ -74,6 +75,7 @@ pub(crate) fn compile(bundle: &Bundle) -> Result<Compiled, CompileError> {
         faults: vec![one("schema.cedarschema", fault.to_string())],
     })?;
     let mut faults = plans(bundle);
+    faults.extend(privacy(bundle));
     let mut rules: Vec<CompiledRule> = Vec::new();
     for (file, text) in &bundle.cedar {
         match PolicySet::from_str(text) {
@@ -138,6 +140,28 @@ fn plans(bundle: &Bundle) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Kinds that can be found: those built in, and those of the bundle's own recognisers.
+fn kinds(bundle: &Bundle) -> BTreeSet<Kind> {
+    let own = bundle.privacy.recognisers.iter().map(|recogniser| recogniser.kind.clone());
+    Detector::known_kinds().into_iter().chain(own).collect()
+}
+
+fn privacy(bundle: &Bundle) -> Vec<Fault> {
+    let known = kinds(bundle);
+    let unknown = |field: &str, kind: &Kind| {
+        (!known.contains(kind))
+            .then(|| format!("{field}: `{kind}` is not a kind that can be found"))
+    };
+    let privacy = &bundle.privacy;
+    let detect = privacy.detect.iter().filter_map(|kind| unknown("privacy.detect", kind));
+    let thresholds =
+        privacy.thresholds.keys().filter_map(|kind| unknown("privacy.thresholds", kind));
+    detect
+        .chain(thresholds)
+        .map(|message| Fault { file: "bundle.toml".to_owned(), place: None, message })
+        .collect()
 }
 
 /// Reads a rule's annotations and gives the policy the rule's own id.
@@ -208,16 +232,20 @@ pub(crate) fn is_about(policy: &Policy, action: &str) -> bool {
 fn validate(schema: &Schema, rules: &[CompiledRule], bundle: &Bundle) -> Vec<Fault> {
     let mut set = PolicySet::new();
     let mut faults = Vec::new();
+    let known = kinds(bundle);
     for rule in rules {
         if let Err(fault) = set.add(rule.policy.clone()) {
             let (file, message) = (rule.file.clone(), fault.to_string());
             faults.push(Fault { file, place: None, message });
         }
-        let unknown: Vec<&Kind> =
-            rule.obligations.redact.difference(&bundle.privacy.detect).collect();
-        if let Some(kind) = unknown.first() {
-            let message =
-                format!("`{}` redacts `{kind}`, which `privacy.detect` does not look for", rule.id);
+        for (kind, how) in &rule.obligations.redact {
+            let message = if !known.contains(kind) {
+                format!("`{}` redacts `{kind}`, which is not a kind that can be found", rule.id)
+            } else if *how == Redaction::Generalise && !reeve_privacy::can_generalise(kind) {
+                format!("`{}` generalises `{kind}`, which has no coarser form", rule.id)
+            } else {
+                continue;
+            };
             faults.push(Fault { file: rule.file.clone(), place: None, message });
         }
     }

@@ -9,13 +9,14 @@ use cedar_policy::{
 };
 use parking_lot::Mutex;
 use reeve_domain::{
-    Action, BundleDocument, Decision, DecisionInput, Digest, ModelFacts, Obligations, PlanName,
-    Region, RegionRefusal, RuleId, RuleRef, TenantFacts, TenantId,
+    Action, BundleDocument, Decision, DecisionInput, Digest, Kind, ModelFacts, Obligations,
+    PlanName, Region, RegionRefusal, RuleId, RuleRef, TenantFacts, TenantId,
 };
+use reeve_privacy::Detector;
 use serde::Serialize;
 
 use crate::{
-    bundle::{Bundle, Plan, Privacy},
+    bundle::{Bundle, Plan},
     compile::{self, CompileError, CompiledRule, Fault},
     obligations,
 };
@@ -67,6 +68,9 @@ pub struct Engine {
     order: Vec<PolicyId>,
     names: Names,
     kept: Mutex<HashMap<(TenantId, Digest), Arc<Known>>>,
+    detector: Detector,
+    /// Of tenants with recognisers of their own.
+    detectors: HashMap<TenantId, Detector>,
 }
 
 /// Entity names that are the same for every call.
@@ -112,7 +116,24 @@ impl Engine {
         };
         let kind =
             |name: &str| name.parse::<EntityTypeName>().map_err(|fault| single(fault.to_string()));
+        let privacy = &bundle.privacy;
+        let redacted = compiled.rules.iter().flat_map(|rule| rule.obligations.redact.keys());
+        let kinds: BTreeSet<Kind> = privacy.detect.iter().chain(redacted).cloned().collect();
+        let detector = |tenant: Option<&TenantId>| {
+            Detector::new(&kinds)
+                .at_least(privacy.minimum.share())
+                .with(&privacy.recognisers, tenant)
+                .map(|detector| detector.with_thresholds(&privacy.thresholds))
+                .map_err(|refused| single(refused.to_string()))
+        };
+        let tenants: BTreeSet<&TenantId> =
+            privacy.recognisers.iter().flat_map(|own| &own.tenants).collect();
         Ok(Self {
+            detector: detector(None)?,
+            detectors: tenants
+                .into_iter()
+                .map(|tenant| Ok((tenant.clone(), detector(Some(tenant))?)))
+                .collect::<Result<_, CompileError>>()?,
             digest: document.digest,
             classify: set("classify")?,
             explain: set("explain")?,
@@ -152,9 +173,9 @@ impl Engine {
         self.bundle.plans.get(name)
     }
 
-    /// What is looked for in texts.
-    pub fn privacy(&self) -> &Privacy {
-        &self.bundle.privacy
+    /// What looks for personal data in a tenant's texts.
+    pub fn detector(&self, tenant: &TenantId) -> &Detector {
+        self.detectors.get(tenant).unwrap_or(&self.detector)
     }
 
     /// All rules, in the order of the files.

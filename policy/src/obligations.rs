@@ -1,8 +1,29 @@
 use cedar_policy::Policy;
-use reeve_domain::{Kind, LogLevel, Obligations};
+use reeve_domain::{Kind, LogLevel, Obligations, Redaction};
+use reeve_privacy::Profile;
 
 /// Annotations that say what a rule for `Action::"obligate"` obliges to.
-pub(crate) const NAMES: [&str; 5] = ["redact", "log", "retain_days", "notice", "human_review"];
+pub(crate) const NAMES: [&str; 10] = [
+    "redact",
+    "redact_profile",
+    "generalise",
+    "mask",
+    "pseudonymise",
+    "remove",
+    "log",
+    "retain_days",
+    "notice",
+    "human_review",
+];
+
+/// Annotations that name kinds, and what is done with them.
+const WAYS: [(&str, Redaction); 5] = [
+    ("redact", Redaction::Replace),
+    ("generalise", Redaction::Generalise),
+    ("mask", Redaction::Mask),
+    ("pseudonymise", Redaction::Pseudonymise),
+    ("remove", Redaction::Remove),
+];
 
 /// Reads a rule's obligations from its annotations.
 pub(crate) fn read(policy: &Policy) -> Result<Obligations, String> {
@@ -13,17 +34,26 @@ pub(crate) fn read(policy: &Policy) -> Result<Obligations, String> {
             .collect::<Vec<_>>()
     };
     let mut obligations = Obligations::default();
-    if let Some(kinds) = policy.annotation("redact") {
+    if let Some(name) = policy.annotation("redact_profile") {
+        let profile = Profile::named(name).ok_or_else(|| {
+            let known: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+            format!("`@redact_profile` must be one of {}, not `{name}`", known.join(", "))
+        })?;
+        obligations.redact = profile.redactions();
+    }
+    for (way, how) in WAYS {
+        let Some(kinds) = policy.annotation(way) else { continue };
         let is_kind = |name: &String| {
             name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
         };
         let kinds = list(kinds);
         if kinds.is_empty() || !kinds.iter().all(is_kind) {
-            return Err(
-                "`@redact` must name kinds such as `EMAIL_ADDRESS`, joined by commas".to_owned()
-            );
+            return Err(format!(
+                "`@{way}` must name kinds such as `EMAIL_ADDRESS`, joined by commas"
+            ));
         }
-        obligations.redact = kinds.into_iter().map(Kind::named).collect();
+        // What a rule says of a kind itself goes before its profile.
+        obligations.redact.extend(kinds.into_iter().map(|kind| (Kind::named(kind), how)));
     }
     if let Some(level) = policy.annotation("log") {
         obligations.log = match level {
@@ -55,7 +85,10 @@ pub(crate) fn read(policy: &Policy) -> Result<Obligations, String> {
 
 /// Adds one rule's obligations to those that hold already: all of both are met.
 pub(crate) fn join(all: &mut Obligations, more: &Obligations) {
-    all.redact.extend(more.redact.iter().cloned());
+    for (kind, how) in &more.redact {
+        let here = all.redact.entry(kind.clone()).or_insert(*how);
+        *here = (*here).max(*how);
+    }
     all.log = all.log.max(more.log);
     all.retain_days = all.retain_days.max(more.retain_days);
     all.notices.extend(more.notices.iter().cloned());

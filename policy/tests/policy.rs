@@ -7,8 +7,8 @@ use std::{
 };
 
 use reeve_domain::{
-    Action, Currency, Decision, DecisionInput, Digest, KindCounts, ModelFacts, ModelName, Money,
-    Purpose, Region, Scope, TenantFacts, TenantId, Timestamp, Usage,
+    Action, Currency, Decision, DecisionInput, Digest, Kind, KindCounts, ModelFacts, ModelName,
+    Money, Purpose, Redaction, Region, Scope, TenantFacts, TenantId, Timestamp, Usage,
 };
 use reeve_policy::{Bundle, CompileError, Engine, Prices, default_bundle};
 use serde::Deserialize;
@@ -93,7 +93,15 @@ fn difference(case: &Case, decision: &Decision) -> Option<String> {
         )
         .map(|rule| rule.id.to_string())
         .collect();
-    let redact: Vec<String> = decision.obligations.redact.iter().map(ToString::to_string).collect();
+    let redact: Vec<String> = decision
+        .obligations
+        .redact
+        .iter()
+        .map(|(kind, how)| match how {
+            Redaction::Replace => kind.to_string(),
+            how => format!("{}:{kind}", how.as_str()),
+        })
+        .collect();
     let notices: Vec<String> = decision.obligations.notices.iter().cloned().collect();
     let same = decision.permitted == expect.permitted
         && expect
@@ -175,7 +183,10 @@ fn what_cannot_be_enforced_is_refused_with_its_place() {
         (format!("{head} @colour(\"red\") permit (principal, action, resource);"), "@colour"),
         (format!("{head} @redact(\"EMAIL_ADDRESS\") permit (principal, action == Action::\"classify\", resource);"), "obligations belong"),
         (format!("{head} permit (principal, action == Action::\"obligate\", resource);"), "obliges to nothing"),
-        (format!("{head} @redact(\"SHOE_SIZE\") permit (principal, action == Action::\"obligate\", resource);"), "does not look for"),
+        (format!("{head} @redact(\"SHOE_SIZE\") permit (principal, action == Action::\"obligate\", resource);"), "not a kind that can be found"),
+        (format!("{head} @generalise(\"EMAIL_ADDRESS\") permit (principal, action == Action::\"obligate\", resource);"), "no coarser form"),
+        (format!("{head} @mask(\"email\") permit (principal, action == Action::\"obligate\", resource);"), "`@mask` must name kinds"),
+        (format!("{head} @redact_profile(\"gdpr\") permit (principal, action == Action::\"obligate\", resource);"), "hipaa-safe-harbor"),
         (format!("{head} @retain_days(\"many\") permit (principal, action == Action::\"obligate\", resource);"), "number of days"),
         ("@id(\"redact-always\")@title(\"t\")@reason(\"r\") forbid (principal, action, resource);".to_owned(), "named `redact-always` too"),
     ] {
@@ -185,6 +196,93 @@ fn what_cannot_be_enforced_is_refused_with_its_place() {
     let mut bundle = default_bundle();
     bundle.plans.values_mut().next().unwrap().burst = 0;
     assert!(compile(&bundle).map(drop).unwrap_err().to_string().contains("plans.standard"));
+}
+
+/// The default bundle with one rule and one section more.
+fn with(rule: &str, privacy: &str) -> Result<Engine, CompileError> {
+    let mut bundle = default_bundle();
+    bundle.cedar.insert("mine.cedar".to_owned(), rule.to_owned());
+    let mut document = toml::Table::try_from(&bundle.privacy).unwrap();
+    document.extend(privacy.parse::<toml::Table>().unwrap());
+    bundle.privacy = document.try_into().unwrap();
+    compile(&bundle)
+}
+
+fn in_the_eu() -> DecisionInput {
+    input(&Input {
+        residency: [Region::new("eu-west").unwrap()].into(),
+        labels: [("jurisdiction".to_owned(), "EU".to_owned())].into(),
+        purposes: BTreeSet::new(),
+        purpose: None,
+        scopes: None,
+        action: None,
+        risk_class: None,
+    })
+}
+
+#[test]
+fn of_two_ways_to_redact_the_stricter_holds() {
+    let rule = "@id(\"mine\") @title(\"t\") @reason(\"r\") \
+        @mask(\"CREDIT_CARD,ZIP_CODE\") @remove(\"EMAIL_ADDRESS\") @pseudonymise(\"US_NPI\") \
+        permit (principal, action == Action::\"obligate\", resource);";
+    let engine = with(rule, "").unwrap();
+    let redact = engine.decide(&in_the_eu()).obligations.redact;
+    let way = |kind: &'static str| redact.get(&Kind::of(kind)).copied();
+    assert_eq!(way("CREDIT_CARD"), Some(Redaction::Replace), "`redact-always` replaces it");
+    assert_eq!(way("EMAIL_ADDRESS"), Some(Redaction::Remove));
+    assert_eq!(way("ZIP_CODE"), Some(Redaction::Mask));
+    assert_eq!(way("US_NPI"), Some(Redaction::Pseudonymise));
+    // What is redacted is looked for.
+    let tenant = TenantId::new("acme").unwrap();
+    let found = engine.detector(&tenant).scan_str("NPI 1234567893").unwrap();
+    assert_eq!(found[0].kind, Kind::of("US_NPI"));
+}
+
+#[test]
+fn a_kind_that_was_found_can_block_the_call() {
+    let rule = "@id(\"mine\") @title(\"t\") @reason(\"No card numbers here.\") \
+        forbid (principal, action == Action::\"classify\", resource) \
+        when { context.found.contains(\"CREDIT_CARD\") };";
+    let engine = with(rule, "").unwrap();
+    let mut input = in_the_eu();
+    assert!(engine.decide(&input).is_allowed());
+    input.found = [(Kind::CREDIT_CARD, 1)].into();
+    let decision = engine.decide(&input);
+    assert!(!decision.is_allowed());
+    assert_eq!(decision.refused[0].rules[0].id.as_str(), "mine");
+}
+
+#[test]
+fn recognisers_and_thresholds_come_with_the_bundle() {
+    let rule = "@id(\"mine\") @title(\"t\") @reason(\"r\") @redact(\"EMPLOYEE_NUMBER\") \
+        permit (principal, action == Action::\"obligate\", resource);";
+    let own = r#"
+        detect = ["DATE_TIME", "EMPLOYEE_NUMBER"]
+        thresholds = { DATE_TIME = 0.9 }
+        [[recognisers]]
+        kind = "EMPLOYEE_NUMBER"
+        tenants = ["acme"]
+        patterns = ['\bE-\d{6}\b']
+        context = ["badge"]
+    "#;
+    let engine = with(rule, own).unwrap();
+    let kinds = |tenant: &str| {
+        let tenant = TenantId::new(tenant).unwrap();
+        let found = engine.detector(&tenant).scan_str("E-123456 on 2024-03-15").unwrap();
+        found.into_iter().map(|one| one.kind.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("acme"), ["EMPLOYEE_NUMBER"]);
+    assert_eq!(kinds("other"), [""; 0]);
+    for (privacy, part) in [
+        ("thresholds = { SHOE_SIZE = 0.5 }", "SHOE_SIZE"),
+        ("detect = ['SHOE_SIZE']", "SHOE_SIZE"),
+        ("[[recognisers]]\nkind = 'A1'\npatterns = ['(']", "`A1`"),
+    ] {
+        let refused = with("", privacy).map(drop).unwrap_err().to_string();
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert!(r#"thresholds = { DATE_TIME = 2 }"#.parse::<toml::Table>().unwrap()
+        .try_into::<reeve_policy::Privacy>().is_err());
 }
 
 #[test]

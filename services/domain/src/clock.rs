@@ -64,6 +64,11 @@ impl Timestamp {
         self.civil().map_or_else(|| "0000-00-00".to_owned(), |at| at.date().to_string())
     }
 
+    /// The calendar year in UTC; 0 outside the years 1 to 9999.
+    pub fn year(self) -> u16 {
+        self.civil().and_then(|at| u16::try_from(at.year()).ok()).unwrap_or(0)
+    }
+
     /// The first moment of this calendar month in UTC: where monthly quotas begin anew.
     #[must_use]
     pub fn month_start(self) -> Self {

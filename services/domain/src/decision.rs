@@ -96,12 +96,46 @@ pub enum LogLevel {
     Sealed,
 }
 
+/// How a value is taken out of a text. Ordered by how little of it is left: where rules ask for
+/// several, the last of them is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redaction {
+    /// Told less exactly: a date as its year, a ZIP code as its first three digits.
+    Generalise,
+    /// Letters and digits become `*`; of twelve or more the last four stay.
+    Mask,
+    /// A stand-in that is the same for the same value of the same tenant.
+    Pseudonymise,
+    /// Its kind in brackets, `[EMAIL_ADDRESS]`.
+    Replace,
+    /// `…`, which does not even tell what stood there.
+    Remove,
+}
+
+impl Redaction {
+    /// Every way, the one that leaves most of a value first.
+    pub const ALL: [Self; 5] =
+        [Self::Generalise, Self::Mask, Self::Pseudonymise, Self::Replace, Self::Remove];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Generalise => "generalise",
+            Self::Mask => "mask",
+            Self::Pseudonymise => "pseudonymise",
+            Self::Replace => "replace",
+            Self::Remove => "remove",
+        }
+    }
+}
+
 /// What must be done for the call to be allowed. Obligations of several rules join: redactions
 /// and notices unite, the log level and the retention floor take the maximum.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obligations {
-    /// Kinds that must be redacted before the text leaves the gateway.
-    pub redact: BTreeSet<Kind>,
+    /// Kinds that must be taken out before the text leaves the gateway, and how.
+    pub redact: BTreeMap<Kind, Redaction>,
     /// How much the ledger keeps.
     pub log: LogLevel,
     /// Days that the record must be kept at least.

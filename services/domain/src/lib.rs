@@ -19,8 +19,8 @@ mod usage;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampOutOfRange};
 pub use code::{Code, UnknownCode};
 pub use decision::{
-    Action, Decision, DecisionInput, LogLevel, ModelFacts, Obligations, RegionRefusal, RuleRef,
-    TenantFacts,
+    Action, Decision, DecisionInput, LogLevel, ModelFacts, Obligations, Redaction, RegionRefusal,
+    RuleRef, TenantFacts,
 };
 pub use digest::{Digest, InvalidDigest};
 pub use directory::{

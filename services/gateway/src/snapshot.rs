@@ -10,7 +10,6 @@ use std::{
 use reeve_domain::{ApiKey, Digest, Directory, ModelName, ModelVersion, Region, Tenant, TenantId};
 use reeve_identity::JwtVerifier;
 use reeve_policy::Engine;
-use reeve_privacy::Detector;
 
 use crate::pods::{PodBoard, PodState};
 
@@ -25,7 +24,6 @@ pub struct Snapshot {
     pub(crate) pods: Vec<Arc<PodState>>,
     regions_of: HashMap<Digest, Vec<Region>>,
     pub(crate) engine: Engine,
-    pub(crate) detector: Detector,
 }
 
 /// A directory that cannot be served from; the one before it stays in force.
@@ -48,7 +46,6 @@ impl Snapshot {
             .map_err(|refused| SnapshotRefused::Policy(refused.to_string()))?;
         let tokens = JwtVerifier::new(&directory.issuers)
             .map_err(|refused| SnapshotRefused::Issuer(refused.to_string()))?;
-        let detector = Detector::new(&engine.privacy().detect);
         let mut keys: HashMap<String, Vec<Arc<ApiKey>>> = HashMap::new();
         for key in &directory.keys {
             keys.entry(key.prefix.clone()).or_default().push(Arc::new(key.clone()));
@@ -80,7 +77,6 @@ impl Snapshot {
                 .map(|(model, regions)| (model, regions.into_iter().collect()))
                 .collect(),
             engine,
-            detector,
         })
     }
 

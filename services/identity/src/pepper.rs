@@ -6,7 +6,7 @@ use std::{
 };
 
 use hmac::{Hmac, Mac as _};
-use reeve_domain::{Digest, Entropy, SubjectHash};
+use reeve_domain::{Digest, Entropy, SubjectHash, TenantId};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -79,6 +79,11 @@ impl Pepper {
     /// What stands for the texts of a call: the same for the same texts in the same order.
     pub fn payload(&self, texts: &[&[u8]]) -> Digest {
         Digest::from_bytes(self.mac(b"payload", texts))
+    }
+
+    /// The key of a tenant's pseudonyms.
+    pub fn pseudonym_key(&self, tenant: &TenantId) -> [u8; 32] {
+        self.mac(b"pseudonym", &[tenant.as_str().as_bytes()])
     }
 
     fn mac(&self, purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {

@@ -2,13 +2,12 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
 use crate::{
     category::Category,
     code::LONGEST,
     rule::{Rule, Shape},
     rules,
+    words::Words,
 };
 
 /// Which kinds, one bit each.
@@ -80,9 +79,7 @@ pub(crate) struct Catalog {
     kinds: Vec<Entry>,
     /// By length of the code: the shape and the kind and rule that it is for.
     shapes: Vec<Vec<(Shape, usize, &'static Rule)>>,
-    words: AhoCorasick,
-    /// For each word the kinds that it speaks for, and whether it is of ASCII letters alone.
-    meaning: Vec<Bits>,
+    words: Words,
 }
 
 struct Entry {
@@ -124,17 +121,8 @@ impl Catalog {
                 shapes.get_mut(length).expect("a shape of at most 34").push((shape, id, rule));
             }
         }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(words.iter().map(|(word, _)| word))
-            .expect("a few hundred short words");
-        Self {
-            kinds,
-            shapes,
-            words: automaton,
-            meaning: words.into_iter().map(|(_, bits)| bits).collect(),
-        }
+        let words = Words::new(words).expect("a few hundred short words");
+        Self { kinds, shapes, words }
     }
 
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (usize, &'static str)> {
@@ -155,24 +143,8 @@ impl Catalog {
         self.shapes.get(length).map_or(&[], Vec::as_slice)
     }
 
-    /// The kinds that words in `text` speak for. Words stand alone; what redaction puts in, in
-    /// brackets and joined by `_`, is no word.
-    pub(crate) fn meant(&self, text: &[u8]) -> Bits {
-        let inner = |byte: Option<&u8>| {
-            byte.is_some_and(|byte| {
-                byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'[' | b']')
-            })
-        };
-        self.words
-            .find_overlapping_iter(text)
-            .filter(|found| {
-                let edge = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
-                let before = found.start().checked_sub(1).and_then(|at| text.get(at));
-                let glued_before = edge(found.start()) && inner(before);
-                let glued_behind = edge(found.end() - 1) && inner(text.get(found.end()));
-                !glued_before && !glued_behind
-            })
-            .filter_map(|found| self.meaning.get(found.pattern().as_usize()))
-            .fold(0, |all, bits| all | bits)
+    /// Words near a value, with the kinds that they speak for.
+    pub(crate) fn words(&self) -> &Words {
+        &self.words
     }
 }

@@ -3,28 +3,33 @@
 //! One pass looks at each byte's class; where a value may begin, its shape and its checksum are
 //! checked, then the words around it raise or settle what it is, and readings that overlap are
 //! weighed against each other. Places are byte ranges on character boundaries of the text as it
-//! came. Knows no policy: which kinds to redact is said by the caller.
+//! came. Knows no policy: which kinds to redact, and how, is said by the caller.
 //!
 //! `rules/` describes the numbers that states give out, country by country; the other files find
 //! what has a form of its own. A new kind is a `Rule` or a scanner with an entry in
-//! `catalog.rs`.
+//! `catalog.rs`; `recogniser.rs` runs those that a policy brings along.
 
 mod card;
 mod catalog;
 mod category;
 mod checksum;
 mod code;
+mod confidence;
 mod crypto;
 mod date;
 mod email;
 mod finding;
 mod fold;
+mod generalise;
 mod iban;
 mod ip;
 mod network;
 mod phone;
 mod place;
 mod plate;
+mod profile;
+mod pseudonym;
+mod recogniser;
 mod redact;
 mod rule;
 mod rules;
@@ -33,9 +38,17 @@ mod secret;
 mod swift;
 mod text;
 mod url;
+mod words;
+
+/// Kinds that have no form of their own: a model finds them, see the trainer's `tag`.
+pub const NAMES: [&str; 4] = ["GPE", "ORGANIZATION", "PERSON", "STREET_ADDRESS"];
 
 pub use category::Category;
+pub use confidence::{Confidence, NotAConfidence};
 pub use finding::Finding;
-pub use redact::redact;
-pub use scan::{ACTED_UPON, Detector, DetectorFailed};
+pub use profile::Profile;
+pub use pseudonym::Pseudonyms;
+pub use recogniser::{Checksum, RecogniserRefused, RecogniserSpec};
+pub use redact::{Redactor, can_generalise};
+pub use scan::{Detector, DetectorFailed};
 pub use text::{CleanText, RawText};

@@ -1,46 +1,124 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use reeve_domain::{Kind, KindCounts};
+use reeve_domain::{Kind, KindCounts, Redaction};
 
 use crate::{
     finding::Finding,
+    generalise,
+    pseudonym::Pseudonyms,
+    scan::{Detector, DetectorFailed, ROUNDS},
     text::{CleanText, RawText},
 };
 
-/// Replaces what was found of `kinds` by the kind in brackets, `[EMAIL_ADDRESS]`, and counts it.
-/// `findings` are the detector's for this very text. Where findings overlap, all that they cover
-/// is taken out as one value, named by the surest.
-pub fn redact(
-    text: RawText,
-    findings: &[Finding],
-    kinds: &BTreeSet<Kind>,
-) -> (CleanText, KindCounts) {
-    let mut counts = KindCounts::new();
-    let text = text.into_inner();
-    let mut wanted = findings.iter().filter(|finding| kinds.contains(&finding.kind)).peekable();
-    if wanted.peek().is_none() {
-        return (CleanText::new(text), counts);
-    }
-    let mut clean = String::with_capacity(text.len());
-    let mut edge = 0;
-    while let Some(first) = wanted.next() {
-        let (mut surest, mut end) = (first, first.range.end);
-        while let Some(more) = wanted.next_if(|more| more.range.start < end) {
-            end = end.max(more.range.end);
-            if more.confidence > surest.confidence {
-                surest = more;
+/// Takes values out of a tenant's texts.
+pub struct Redactor<'a> {
+    /// What finds values in the texts.
+    pub detector: &'a Detector,
+    /// Which kinds, and how. What cannot be told less exactly is replaced by its kind.
+    pub how: &'a BTreeMap<Kind, Redaction>,
+    /// The tenant's stand-ins.
+    pub pseudonyms: &'a Pseudonyms,
+    /// The present year, by which ages above 89 are told.
+    pub year: u16,
+}
+
+/// Whether values of a kind can be told less exactly.
+pub fn can_generalise(kind: &Kind) -> bool {
+    generalise::KINDS.contains(&kind.as_str())
+}
+
+impl Redactor<'_> {
+    /// Takes out what was found, and counts it by kind. `findings` are the detector's, and others,
+    /// for this very text, sorted by place. Where findings overlap, all that they cover is taken
+    /// out as one value, named by the surest. What is left has no value that would be taken out.
+    pub fn redact(
+        &self,
+        text: RawText,
+        findings: &[Finding],
+    ) -> Result<(CleanText, KindCounts), DetectorFailed> {
+        let mut counts = KindCounts::new();
+        let mut clean = self.once(text.into_inner(), findings, &mut counts);
+        // A kind in brackets cannot become part of another value, as the detector made sure; what
+        // else stands in a value's place may.
+        let leaves_no_trace = |how: &Redaction| *how == Redaction::Replace;
+        if counts.is_empty() || self.how.values().all(leaves_no_trace) {
+            return Ok((CleanText::new(clean), counts));
+        }
+        for _ in 0..ROUNDS {
+            let left = self.detector.scan_str(&clean)?;
+            let before = clean.clone();
+            clean = self.once(clean, &left, &mut counts);
+            if clean == before {
+                return Ok((CleanText::new(clean), counts));
             }
         }
-        // A place that does not fit the text takes everything behind it out: too much is safe.
-        let before = text.get(edge..first.range.start);
-        clean.push_str(before.unwrap_or_default());
-        clean.push('[');
-        clean.push_str(surest.kind.as_str());
-        clean.push(']');
-        edge = if before.is_some() { end } else { text.len() };
-        let count = counts.entry(surest.kind.clone()).or_default();
-        *count = count.saturating_add(1);
+        Err(DetectorFailed)
     }
-    clean.push_str(text.get(edge..).unwrap_or_default());
-    (CleanText::new(clean), counts)
+
+    fn once(&self, text: String, findings: &[Finding], counts: &mut KindCounts) -> String {
+        let mut wanted = findings
+            .iter()
+            .filter_map(|finding| Some((finding, *self.how.get(&finding.kind)?)))
+            .peekable();
+        if wanted.peek().is_none() {
+            return text;
+        }
+        let mut clean = String::with_capacity(text.len());
+        let mut edge = 0;
+        while let Some((first, mut how)) = wanted.next() {
+            let (mut surest, mut end) = (first, first.range.end);
+            while let Some((more, other)) = wanted.next_if(|(more, _)| more.range.start < end) {
+                end = end.max(more.range.end);
+                how = how.max(other);
+                if more.confidence > surest.confidence {
+                    surest = more;
+                }
+            }
+            if surest.range != (first.range.start..end) {
+                // More than one value, cut at who knows where: nothing of it is told.
+                how = how.max(Redaction::Replace);
+            }
+            // A place that does not fit the text takes everything behind it out: too much is safe.
+            let before = text.get(edge..first.range.start);
+            clean.push_str(before.unwrap_or_default());
+            edge = if before.is_some() { end } else { text.len() };
+            let value = text.get(first.range.start..end).unwrap_or_default();
+            let instead = self.instead(&surest.kind, how, value);
+            if instead != value {
+                let count = counts.entry(surest.kind.clone()).or_default();
+                *count = count.saturating_add(1);
+            }
+            clean.push_str(&instead);
+        }
+        clean.push_str(text.get(edge..).unwrap_or_default());
+        clean
+    }
+
+    /// What stands in a value's place.
+    fn instead(&self, kind: &Kind, how: Redaction, value: &str) -> String {
+        let replaced = || format!("[{kind}]");
+        match how {
+            Redaction::Generalise => {
+                generalise::generalise(kind.as_str(), value, self.year).unwrap_or_else(replaced)
+            }
+            Redaction::Mask => mask(value),
+            Redaction::Pseudonymise => self.pseudonyms.of(kind, value),
+            Redaction::Replace => replaced(),
+            Redaction::Remove => "…".to_owned(),
+        }
+    }
+}
+
+/// Letters and digits become `*`; of twelve or more the last four stay.
+fn mask(value: &str) -> String {
+    let all = value.chars().filter(|c| c.is_alphanumeric()).count();
+    let hidden = if all >= 12 { all - 4 } else { all };
+    let mut seen = 0;
+    value
+        .chars()
+        .map(|c| {
+            seen += usize::from(c.is_alphanumeric());
+            if c.is_alphanumeric() && seen <= hidden { '*' } else { c }
+        })
+        .collect()
 }

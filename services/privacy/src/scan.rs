@@ -1,15 +1,21 @@
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
-use reeve_domain::Kind;
+use reeve_domain::{Kind, TenantId};
 
 use crate::{
     card,
     catalog::{Bits, Catalog, SpecialKind},
     code::Code,
+    confidence::Confidence,
     crypto, date, email,
     finding::Finding,
     fold::Folded,
     iban, ip, network, phone, place, plate,
+    recogniser::{RecogniserRefused, RecogniserSpec, Recognisers},
     rule::STRONG,
     secret, swift,
     text::RawText,
@@ -26,17 +32,20 @@ pub struct DetectorFailed;
 pub struct Detector {
     wanted: Bits,
     minimum: f32,
+    /// The least confidence of a reading by its id, where it is another.
+    minimum_of: BTreeMap<usize, f32>,
+    recognisers: Arc<Recognisers>,
 }
 
-/// The confidence from which on policy acts, unless it says otherwise.
-pub const ACTED_UPON: f32 = 0.4;
+/// Readings with this id and higher ones are of recognisers that a policy brought along.
+const OWN: usize = 128;
 /// What a word that speaks for a kind adds.
-const CONTEXT: f32 = 0.35;
+pub(crate) const CONTEXT: f32 = 0.35;
 /// Below this, a reading needs such a word, or the value must stand alone.
 const DOUBTFUL: f32 = 0.2;
 /// How far words are looked for, in bytes, before and behind a value.
-const BEFORE: usize = 64;
-const BEHIND: usize = 32;
+pub(crate) const BEFORE: usize = 64;
+pub(crate) const BEHIND: usize = 32;
 
 impl Detector {
     /// A detector of these kinds, at the confidence that policy acts upon; kinds that are not
@@ -46,12 +55,40 @@ impl Detector {
             .kinds()
             .filter(|(_, name)| kinds.contains(&Kind::of(name)))
             .fold(0, |bits, (id, _)| bits | 1 << id);
-        Self { wanted, minimum: ACTED_UPON }
+        Self {
+            wanted,
+            minimum: Confidence::ACTED_UPON.share(),
+            minimum_of: BTreeMap::new(),
+            recognisers: Arc::default(),
+        }
     }
 
     /// The same with another least confidence, from 0 (whatever could be read as one) to 1.
     pub fn at_least(self, minimum: f32) -> Self {
         Self { minimum, ..self }
+    }
+
+    /// The same with what these recognisers find in a tenant's texts, or in everybody's.
+    pub fn with(
+        self,
+        specs: &[RecogniserSpec],
+        tenant: Option<&TenantId>,
+    ) -> Result<Self, RecogniserRefused> {
+        Ok(Self { recognisers: Arc::new(Recognisers::new(specs, tenant)?), ..self })
+    }
+
+    /// The same with another least confidence for some kinds; what is not known is passed over.
+    pub fn with_thresholds(mut self, thresholds: &BTreeMap<Kind, Confidence>) -> Self {
+        for (kind, least) in thresholds {
+            let mut known = Catalog::get().kinds().filter(|(_, name)| *name == kind.as_str());
+            if let Some((id, _)) = known.next() {
+                self.minimum_of.insert(id, least.share());
+            }
+            for (at, _) in self.recognisers.kinds().filter(|(_, name)| *name == kind) {
+                self.minimum_of.insert(OWN + at, least.share());
+            }
+        }
+        self
     }
 
     /// All kinds that can be found.
@@ -69,7 +106,7 @@ impl Detector {
     pub fn scan_str(&self, text: &str) -> Result<Vec<Finding>, DetectorFailed> {
         let folded = Folded::new(text);
         let bytes = folded.bytes.as_ref();
-        let mut readings = self.read(bytes);
+        let mut readings = self.read(bytes)?;
         // Values that touch hide each other's edges, so what is left is read again as it would be
         // without those found, until nothing more is found.
         for round in 0.. {
@@ -79,9 +116,9 @@ impl Detector {
             if round == ROUNDS {
                 return Err(DetectorFailed);
             }
-            let masked = Masked::new(bytes, &readings);
+            let masked = Masked::new(bytes, &readings, self);
             let more: Vec<Reading> = self
-                .read(&masked.bytes)
+                .read(&masked.bytes)?
                 .into_iter()
                 .filter_map(|new| masked.original(new))
                 .collect();
@@ -96,10 +133,9 @@ impl Detector {
             .map(|reading| {
                 let range = folded.original(&reading.range, text).ok_or(DetectorFailed)?;
                 let whole = text.get(range.clone()).is_some_and(|value| !value.is_empty());
-                let kind =
-                    Catalog::get().kind(reading.id).filter(|_| whole).ok_or(DetectorFailed)?;
+                let kind = self.kind(reading.id).filter(|_| whole).ok_or(DetectorFailed)?;
                 Ok(Finding {
-                    kind: Kind::of(kind),
+                    kind,
                     range,
                     confidence: reading.confidence,
                     in_context: reading.supported,
@@ -108,17 +144,31 @@ impl Detector {
             .collect()
     }
 
-    fn read(&self, bytes: &[u8]) -> Vec<Reading> {
+    fn read(&self, bytes: &[u8]) -> Result<Vec<Reading>, DetectorFailed> {
         let mut scan = Scan::new(bytes, self.wanted);
         scan.run();
         let mut readings = scan.resolved();
-        readings.retain(|reading| reading.confidence >= self.minimum);
-        readings
+        if !self.recognisers.is_empty() {
+            readings.extend(self.recognisers.read(bytes, OWN)?);
+            readings.sort_by_key(|reading| reading.range.start);
+        }
+        readings.retain(|reading| {
+            let minimum = self.minimum_of.get(&reading.id).unwrap_or(&self.minimum);
+            reading.confidence >= *minimum
+        });
+        Ok(readings)
+    }
+
+    fn kind(&self, id: usize) -> Option<Kind> {
+        match id.checked_sub(OWN) {
+            None => Catalog::get().kind(id).map(Kind::of),
+            Some(at) => self.recognisers.kind(at).cloned(),
+        }
     }
 }
 
 /// How often what is left is read again; no text that people write needs more than three rounds.
-const ROUNDS: usize = 8;
+pub(crate) const ROUNDS: usize = 8;
 
 /// A text with the kinds in brackets in place of the values found.
 struct Masked {
@@ -128,7 +178,7 @@ struct Masked {
 }
 
 impl Masked {
-    fn new(bytes: &[u8], readings: &[Reading]) -> Self {
+    fn new(bytes: &[u8], readings: &[Reading], detector: &Detector) -> Self {
         let mut masked = Self {
             bytes: Vec::with_capacity(bytes.len()),
             brackets: Vec::with_capacity(readings.len()),
@@ -146,7 +196,9 @@ impl Masked {
             masked.bytes.extend(bytes.get(edge..first.range.start).unwrap_or_default());
             let begin = masked.bytes.len();
             masked.bytes.push(b'[');
-            masked.bytes.extend(Catalog::get().kind(surest.id).unwrap_or_default().as_bytes());
+            if let Some(kind) = detector.kind(surest.id) {
+                masked.bytes.extend(kind.as_str().as_bytes());
+            }
             masked.bytes.push(b']');
             masked.brackets.push((begin, masked.bytes.len(), end));
             edge = end;
@@ -170,11 +222,11 @@ impl Masked {
 
 /// One way to read a part of the text.
 #[derive(Clone, Debug)]
-struct Reading {
-    id: usize,
-    range: Range<usize>,
-    confidence: f32,
-    supported: bool,
+pub(crate) struct Reading {
+    pub(crate) id: usize,
+    pub(crate) range: Range<usize>,
+    pub(crate) confidence: f32,
+    pub(crate) supported: bool,
 }
 
 /// One pass over a text.
@@ -251,7 +303,7 @@ impl<'a> Scan<'a> {
         }
         let supported = confidence < 0.9 && self.is_meant(id, &range);
         if supported {
-            let confidence = (confidence + CONTEXT).clamp(ACTED_UPON, 1.0);
+            let confidence = (confidence + CONTEXT).clamp(Confidence::ACTED_UPON.share(), 1.0);
             self.readings.push(Reading { id, range, confidence, supported });
         } else if confidence >= DOUBTFUL || self.is_bare() {
             self.readings.push(Reading { id, range, confidence, supported });
@@ -276,8 +328,8 @@ impl<'a> Scan<'a> {
                 // One byte more on the outside tells whether a word begins or ends there.
                 let before = around(range.start.saturating_sub(BEFORE), range.start);
                 let behind = around(range.end, (range.end + BEHIND).min(self.bytes.len()));
-                let catalog = Catalog::get();
-                let bits = catalog.meant(before) | catalog.meant(behind);
+                let words = Catalog::get().words();
+                let bits = words.meant(before) | words.meant(behind);
                 self.words = Some((range.start, bits));
                 bits
             }

@@ -18,13 +18,9 @@ pub fn inspect(_gate: &Gate, admitted: Admitted) -> Result<Seen, Box<Refused>> {
     let call = &admitted.call;
     let mut found = KindCounts::new();
     let mut findings = Vec::with_capacity(call.texts.len());
+    let detector = call.from.snapshot.engine.detector(&call.from.tenant.facts.id);
     for text in &call.texts {
-        let here = call
-            .from
-            .snapshot
-            .detector
-            .scan(text)
-            .map_err(|_| call.from.refused(Code::DetectorFailed))?;
+        let here = detector.scan(text).map_err(|_| call.from.refused(Code::DetectorFailed))?;
         for finding in &here {
             let count = found.entry(finding.kind.clone()).or_default();
             *count = count.saturating_add(1);

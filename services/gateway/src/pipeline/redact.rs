@@ -1,6 +1,6 @@
-use reeve_domain::{Decision, DecisionInput, KindCounts, ModelVersion};
+use reeve_domain::{Code, Decision, DecisionInput, KindCounts, ModelVersion};
 use reeve_limits::Reservation;
-use reeve_privacy::CleanText;
+use reeve_privacy::{CleanText, Pseudonyms, Redactor};
 use std::sync::Arc;
 
 use super::{authenticate::Authenticated, decide::Permit, refuse::Refused};
@@ -19,15 +19,23 @@ pub struct Clean {
     pub(super) claim: Option<Claim>,
 }
 
-/// Replaces what must be redacted.
-pub fn redact(_gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
+/// Takes out what must be redacted.
+pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
     let Permit { seen, input, decision } = permit;
-    let kinds = &decision.obligations.redact;
     let mut redactions = KindCounts::new();
     let call = seen.admitted.call;
+    let tenant = &call.from.tenant.facts.id;
+    let pseudonyms = Pseudonyms::new(gate.pepper.pseudonym_key(tenant));
+    let redactor = Redactor {
+        detector: call.from.snapshot.engine.detector(tenant),
+        how: &decision.obligations.redact,
+        pseudonyms: &pseudonyms,
+        year: input.at.year(),
+    };
     let mut texts = Vec::with_capacity(call.texts.len());
     for (text, findings) in call.texts.into_iter().zip(&seen.findings) {
-        let (clean, counts) = reeve_privacy::redact(text, findings, kinds);
+        let (clean, counts) =
+            redactor.redact(text, findings).map_err(|_| call.from.refused(Code::DetectorFailed))?;
         texts.push(clean);
         for (kind, count) in counts {
             reeve_telemetry::metrics::redacted(&kind, count);

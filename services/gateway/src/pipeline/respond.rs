@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse,
     body::{BoxBody, MessageBody as _},
 };
-use reeve_domain::{Money, Obligations};
+use reeve_domain::{Money, Obligations, Redaction};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -181,10 +181,14 @@ fn result(labels: Vec<(String, f32)>) -> ResultView {
     ResultView { label, score, labels }
 }
 
-/// `redact:EMAIL_ADDRESS`, `log:sealed`, `retain:183d`, `notice:…`, `human-review`.
+/// `redact:EMAIL_ADDRESS`, `mask:CREDIT_CARD`, `log:sealed`, `retain:183d`, `notice:…`, `human-review`.
 fn in_words(obligations: &Obligations) -> Vec<String> {
+    let way = |how: &Redaction| match how {
+        Redaction::Replace => "redact",
+        other => other.as_str(),
+    };
     let mut words: Vec<String> =
-        obligations.redact.iter().map(|kind| format!("redact:{kind}")).collect();
+        obligations.redact.iter().map(|(kind, how)| format!("{}:{kind}", way(how))).collect();
     if obligations.log == reeve_domain::LogLevel::Sealed {
         words.push("log:sealed".to_owned());
     }

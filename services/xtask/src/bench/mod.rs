@@ -57,7 +57,7 @@ pub(crate) struct Figures {
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<BTreeMap<String, ledger::Figures>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    privacy: Option<privacy::Figures>,
+    privacy: Option<Vec<privacy::Figures>>,
 }
 
 /// A directory that is gone when this is.
@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         figures.ledger = Some(ledger::measure(scratch.path(), window)?);
     }
     if wanted("privacy") {
-        figures.privacy = Some(privacy::measure(window)?);
+        figures.privacy = Some(privacy::measure(scratch.path(), window)?);
     }
     let text = report::tables(&figures);
     println!("\n{text}");
