@@ -62,6 +62,7 @@ special! {
     DATE_OF_BIRTH, Date, "a day of the calendar beside a word for birth",
         ["born", "birth", "date of birth", "dob", "birthday", "geboren", "geburtsdatum", "né le", "née le",
          "nacido", "fecha de nacimiento", "出生", "生日", "出生日期"];
+    AGE, Date, "a number of years beside a word for age", [];
     COORDINATES, Location, "latitude and longitude in decimal degrees", ["location", "gps", "coordinates", "坐标"];
     CN_VEHICLE_PLATE, Document, "a province, a letter and five or six characters", ["车牌", "牌照"];
 }
@@ -77,8 +78,12 @@ impl SpecialKind {
 /// Kinds, words and shapes, built once.
 pub(crate) struct Catalog {
     kinds: Vec<Entry>,
-    /// By length of the code: the shape and the kind and rule that it is for.
+    /// By length of the code, sorted by its groups: the shape, the kind and rule that it is for.
     shapes: Vec<Vec<(Shape, usize, &'static Rule)>>,
+    /// For each length of a first group, bit *n* if a second one of *n* follows in some shape.
+    pairs: [u64; LONGEST + 1],
+    /// Groups that some shape begins with and goes on behind, sorted.
+    begun: Vec<u64>,
     words: Words,
 }
 
@@ -121,8 +126,25 @@ impl Catalog {
                 shapes.get_mut(length).expect("a shape of at most 34").push((shape, id, rule));
             }
         }
+        let mut pairs = [0; LONGEST + 1];
+        let mut begun = Vec::new();
+        for (shape, _, _) in shapes.iter().flatten() {
+            let length = |group: u32| shape.groups >> (6 * group) & 0x3F;
+            for group in (1..10).take_while(|group| length(*group) > 0) {
+                begun.push(shape.groups & ((1 << (6 * group)) - 1));
+            }
+            if let Some(seconds) = usize::try_from(length(0)).ok().and_then(|at| pairs.get_mut(at))
+            {
+                *seconds |= 1 << length(1);
+            }
+        }
+        begun.sort_unstable();
+        begun.dedup();
+        for shapes in &mut shapes {
+            shapes.sort_by_key(|(shape, _, _)| shape.groups);
+        }
         let words = Words::new(words).expect("a few hundred short words");
-        Self { kinds, shapes, words }
+        Self { kinds, shapes, pairs, begun, words }
     }
 
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (usize, &'static str)> {
@@ -139,8 +161,23 @@ impl Catalog {
         Some((entry.category, entry.why))
     }
 
-    pub(crate) fn shapes(&self, length: usize) -> &[(Shape, usize, &'static Rule)] {
-        self.shapes.get(length).map_or(&[], Vec::as_slice)
+    /// The shapes of this length in these groups.
+    pub(crate) fn shapes(&self, length: usize, groups: u64) -> &[(Shape, usize, &'static Rule)] {
+        let all = self.shapes.get(length).map_or(&[][..], Vec::as_slice);
+        let begin = all.partition_point(|(shape, _, _)| shape.groups < groups);
+        let rest = all.get(begin..).unwrap_or_default();
+        let count = rest.iter().take_while(|(shape, _, _)| shape.groups == groups).count();
+        rest.get(..count).unwrap_or_default()
+    }
+
+    /// Whether some shape begins with groups of these lengths.
+    pub(crate) fn has_groups(&self, first: usize, second: usize) -> bool {
+        second < 64 && self.pairs.get(first).is_some_and(|seconds| seconds >> second & 1 == 1)
+    }
+
+    /// Whether some shape begins with these groups and goes on.
+    pub(crate) fn goes_on(&self, groups: u64) -> bool {
+        self.begun.binary_search(&groups).is_ok()
     }
 
     /// Words near a value, with the kinds that they speak for.

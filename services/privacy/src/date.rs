@@ -17,8 +17,13 @@ pub(crate) fn at(scan: &mut Scan<'_>, piece: &Range<usize>) {
     if piece.len() > 8 {
         return;
     }
-    let Some((length, confidence)) = scan.bytes.get(piece.start..).and_then(date) else { return };
-    let range = piece.start..piece.start + length;
+    let rest = scan.bytes.get(piece.start..).unwrap_or_default();
+    let found = date(rest)
+        .or_else(|| ordinal(rest))
+        .map(|(length, confidence)| (piece.start..piece.start + length, confidence));
+    let Some((range, confidence)) = found.or_else(|| month_first(scan.bytes, piece.start)) else {
+        return;
+    };
     if !scan.stands_alone(&range, &[], false) {
         return;
     }
@@ -102,14 +107,98 @@ fn date(bytes: &[u8]) -> Option<(usize, f32)> {
 fn named(bytes: &[u8], first: usize, gap: u8) -> Option<(usize, f32)> {
     let letters = bytes.get(first + 1..)?.iter().take_while(|b| b.is_ascii_alphabetic()).count();
     let end = first + 1 + letters;
-    if !(1..=2).contains(&first) || !(1..=31).contains(&value(bytes, 0, first)) || letters > 9 {
+    let month = bytes.get(first + 1..end)?;
+    if !(1..=2).contains(&first) || !(1..=31).contains(&value(bytes, 0, first)) || !is_month(month)
+    {
         return None;
     }
     let year = if bytes.get(end) == Some(&gap) { digits(bytes, end + 1) } else { 0 };
     match (year, gap) {
         (2 | 4, _) => Some((end + 1 + year, 0.6)),
         (0, b'-') => Some((end, 0.6)),
-        _ => Some((end, 0.2)),
+        // `2 may` may be anything; months have capitals.
+        _ => month.first().is_some_and(u8::is_ascii_uppercase).then_some((end, 0.4)),
+    }
+}
+
+/// Whether a word is the English name of a month, or its first three letters.
+fn is_month(word: &[u8]) -> bool {
+    const NAMES: [&[u8]; 13] = [
+        b"january",
+        b"february",
+        b"march",
+        b"april",
+        b"may",
+        b"june",
+        b"july",
+        b"august",
+        b"september",
+        b"october",
+        b"november",
+        b"december",
+        b"sept",
+    ];
+    let is = |known: &[u8]| known.eq_ignore_ascii_case(word);
+    MONTHS.iter().copied().any(is) || NAMES.iter().copied().any(is)
+}
+
+/// The day of a month at the beginning, and where it ends, `st` or `th` included.
+fn day(bytes: &[u8]) -> Option<usize> {
+    let length = digits(bytes, 0);
+    if !(1..=2).contains(&length) || !(1..=31).contains(&value(bytes, 0, length)) {
+        return None;
+    }
+    let suffix = bytes.get(length..length + 2).unwrap_or_default();
+    let ordinal = [b"st", b"nd", b"rd", b"th"].iter().any(|known| suffix == known.as_slice());
+    let end = if ordinal { length + 2 } else { length };
+    bytes.get(end).is_none_or(|byte| !byte.is_ascii_alphanumeric()).then_some(end)
+}
+
+/// Where a year behind a day and a month ends: `, 1984` or ` 1984`.
+fn year(bytes: &[u8], from: usize) -> Option<usize> {
+    let comma = usize::from(bytes.get(from) == Some(&b','));
+    let space = usize::from(bytes.get(from + comma) == Some(&b' '));
+    let start = from + comma + space;
+    let is_year = digits(bytes, start) == 4 && (1000..=2200).contains(&value(bytes, start, 4));
+    (comma + space > 0 && is_year).then_some(start + 4)
+}
+
+/// `3rd of March 1984`, `3rd March`.
+fn ordinal(bytes: &[u8]) -> Option<(usize, f32)> {
+    let after = day(bytes)?;
+    let mut start = after + 1;
+    if bytes.get(after) != Some(&b' ') {
+        return None;
+    }
+    if bytes.get(start..start + 3) == Some(b"of ") {
+        start += 3;
+    }
+    let letters = bytes.get(start..)?.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    let end = start + letters;
+    let month = bytes.get(start..end).filter(|word| is_month(word))?;
+    match year(bytes, end) {
+        Some(end) => Some((end, 0.6)),
+        None => month.first().is_some_and(u8::is_ascii_uppercase).then_some((end, 0.4)),
+    }
+}
+
+/// `March 3, 1984`, `Mar. 3rd`, with the day at `at`.
+fn month_first(bytes: &[u8], at: usize) -> Option<(Range<usize>, f32)> {
+    let after = day(bytes.get(at..)?)? + at;
+    let before = bytes.get(..at)?.strip_suffix(b" ")?;
+    let before = before.strip_suffix(b".").unwrap_or(before);
+    let letters = before.iter().rev().take(10).take_while(|b| b.is_ascii_alphabetic()).count();
+    let start = before.len() - letters;
+    let month = before.get(start..)?;
+    let alone = start.checked_sub(1).and_then(|near| before.get(near));
+    if !is_month(month) || alone.is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    match year(bytes, after) {
+        Some(end) => Some((start..end, 0.6)),
+        // `may 3` may be anything; months have capitals.
+        None if month.first().is_some_and(u8::is_ascii_uppercase) => Some((start..after, 0.4)),
+        None => None,
     }
 }
 

@@ -60,6 +60,9 @@ pub(crate) fn at(scan: &mut Scan<'_>, piece: &Range<usize>) {
         let parsed = text.get(..length).and_then(|text| text.parse::<iban::Iban>().ok());
         if parsed.is_some_and(|iban| iban.electronic_str().len() == length) {
             scan.add(SpecialKind::IBAN_CODE, start..end, 0.99);
+            if scan.wants(SpecialKind::IBAN_CODE) {
+                scan.accounts_to = end;
+            }
             return;
         }
     }

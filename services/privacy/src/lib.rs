@@ -9,6 +9,7 @@
 //! what has a form of its own. A new kind is a `Rule` or a scanner with an entry in
 //! `catalog.rs`; `recogniser.rs` runs those that a policy brings along.
 
+mod age;
 mod card;
 mod catalog;
 mod category;

@@ -35,7 +35,7 @@ pub(crate) struct Rule {
 /// A shape, ready to be compared.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    groups: u64,
+    pub(crate) groups: u64,
     digits: u64,
     letters: u64,
     gaps: Vec<u8>,
@@ -61,11 +61,10 @@ impl Shape {
         (shape, place)
     }
 
-    /// Whether a code of the same length is written like this.
+    /// Whether a code that is written in the same groups is written like this.
     pub(crate) fn fits(&self, code: &Code) -> bool {
         let mut same = None;
-        self.groups == code.groups
-            && code.digits & self.digits == self.digits
+        code.digits & self.digits == self.digits
             && code.digits & self.letters == 0
             && code.gaps().iter().zip(&self.gaps).all(|(gap, wanted)| match wanted {
                 b'-' => self.between.contains(gap) && *same.get_or_insert(*gap) == *gap,

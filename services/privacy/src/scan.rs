@@ -7,7 +7,7 @@ use std::{
 use reeve_domain::{Kind, TenantId};
 
 use crate::{
-    card,
+    age, card,
     catalog::{Bits, Catalog, SpecialKind},
     code::Code,
     confidence::Confidence,
@@ -113,6 +113,9 @@ impl Detector {
             if readings.is_empty() {
                 return Ok(Vec::new());
             }
+            if !self.may_find_more(bytes, &readings) {
+                break;
+            }
             if round == ROUNDS {
                 return Err(DetectorFailed);
             }
@@ -157,6 +160,29 @@ impl Detector {
             reading.confidence >= *minimum
         });
         Ok(readings)
+    }
+
+    /// Whether there is anything outside the values that could be one; most often there is not.
+    fn may_find_more(&self, bytes: &[u8], readings: &[Reading]) -> bool {
+        let mut edge = 0;
+        let mut outside = readings.iter().map(|reading| {
+            let before = edge..reading.range.start.max(edge);
+            edge = edge.max(reading.range.end);
+            before
+        });
+        let holds = |range: Range<usize>| {
+            let rest = bytes.get(range).unwrap_or_default();
+            rest.iter().enumerate().any(|(at, byte)| match byte {
+                b'@' | b':' => true,
+                b'.' => rest.get(at + 1).is_some_and(u8::is_ascii_alphanumeric),
+                b'-' => rest.get(at + 1) == Some(&b'-'),
+                byte => byte.is_ascii_digit(),
+            })
+        };
+        !self.recognisers.is_empty()
+            || outside.any(holds)
+            || holds(edge..bytes.len())
+            || swift::is_announced(bytes)
     }
 
     fn kind(&self, id: usize) -> Option<Kind> {
@@ -244,6 +270,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) phones_to: usize,
     pub(crate) urls_to: usize,
     pub(crate) keys_to: usize,
+    /// The end of the last account number whose checksum holds: nothing in it is anything else.
+    pub(crate) accounts_to: usize,
 }
 
 const ALNUM: u8 = 1;
@@ -285,12 +313,17 @@ impl<'a> Scan<'a> {
             phones_to: 0,
             urls_to: 0,
             keys_to: 0,
+            accounts_to: 0,
         }
     }
 
     /// Adds a reading, if its kind is wanted and enough speaks for it.
     pub(crate) fn add(&mut self, kind: SpecialKind, range: Range<usize>, confidence: f32) {
         self.read_as(kind.id(), range, confidence);
+    }
+
+    pub(crate) fn wants(&self, kind: SpecialKind) -> bool {
+        self.wanted & (1 << kind.id()) != 0
     }
 
     fn read_as(&mut self, id: usize, range: Range<usize>, confidence: f32) {
@@ -378,16 +411,20 @@ impl<'a> Scan<'a> {
 
     /// Letters and digits without a gap, at least one digit among them, the first at `digit`.
     fn piece(&mut self, piece: &Range<usize>, digit: usize) {
+        if piece.end <= self.accounts_to {
+            return;
+        }
+        iban::at(self, piece);
         if piece.start == digit {
             card::at(self, piece.start);
             ip::at(self, piece.start);
             phone::at(self, piece.start);
             date::at(self, piece);
+            age::at(self, piece);
             place::coordinates(self, piece.start);
         } else {
             ip::at(self, piece.start);
         }
-        iban::at(self, piece);
         plate::at(self, piece);
         if piece.len() >= 26 {
             crypto::at(self, piece);
@@ -401,13 +438,14 @@ impl<'a> Scan<'a> {
         if piece.len() == 1 && self.spelled(piece) {
             return;
         }
+        self.codes_from(piece, piece.end, false);
         let mut start = piece.clone();
-        for _ in 0..4 {
-            self.codes_from(&start, piece.end, false);
-            match self.short_word_before(start.start) {
-                Some(word) => start = word,
-                None => break,
+        for _ in 0..3 {
+            let Some(word) = self.short_word_before(start.start) else { break };
+            if Catalog::get().has_groups(word.len(), start.len()) {
+                self.codes_from(&word, piece.end, false);
             }
+            start = word;
         }
         // Glued to a word: only what its own checks make certain.
         let glued = self.bytes.get(piece.start..digit).unwrap_or_default();
@@ -434,7 +472,11 @@ impl<'a> Scan<'a> {
             let begin = part.end + 1;
             let rest = self.bytes.get(begin..).unwrap_or_default();
             let length = rest.iter().take(18).take_while(|byte| is(**byte, ALNUM)).count();
-            if length == 0 || length > 17 {
+            let known = || match code.count {
+                1 => Catalog::get().has_groups(code.len(), length),
+                _ => Catalog::get().goes_on(code.groups),
+            };
+            if length == 0 || length > 17 || !known() {
                 return;
             }
             gap = Some(separator);
@@ -444,7 +486,7 @@ impl<'a> Scan<'a> {
 
     fn match_shapes(&mut self, code: &Code, range: &Range<usize>, glued: bool) {
         let catalog = Catalog::get();
-        let shapes = catalog.shapes(code.len());
+        let shapes = catalog.shapes(code.len(), code.groups);
         let mut bounded = None;
         for (shape, id, rule) in shapes {
             if self.wanted & (1 << id) == 0 || !shape.fits(code) {

@@ -14,7 +14,7 @@ use crate::{
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Steps by name, all if none: fmt, clippy, build, rust, doc, deny, web-install, web-check,
+    /// Steps by name, all if none: fmt, clippy, rust, doc, fuzz, deny, web-install, web-check,
     /// web-test, web-build, web-budget, console, generated.
     #[arg(value_name = "STEP")]
     steps: Vec<String>,
@@ -29,13 +29,14 @@ enum Outcome {
 type Run = fn() -> anyhow::Result<Outcome>;
 
 /// All steps, in the order in which a failure is found soonest.
-const STEPS: [(&str, Run); 12] = [
+const STEPS: [(&str, Run); 13] = [
     ("fmt", || cargo("fmt", &["fmt", "--all", "--check"])),
     ("clippy", || {
         cargo("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     }),
     ("rust", rust),
     ("doc", || cargo("doc", &["test", "--doc", "--workspace"])),
+    ("fuzz", fuzz),
     ("deny", deny),
     ("web-install", || npm("web-install", &["ci", "--no-audit", "--no-fund"])),
     ("web-check", || npm("web-check", &["run", "check"])),
@@ -113,6 +114,28 @@ fn rust() -> anyhow::Result<Outcome> {
     let mut nextest = command("cargo", &["nextest", "run", "--workspace"]);
     nextest.env("REEVE_REQUIRE_POSTGRES", "1");
     openly(nextest).map(|()| Outcome::Passed)
+}
+
+/// Texts and recognisers that a fuzzer makes up, for a while: `REEVE_FUZZ_SECONDS` each. What it
+/// learnt is kept beside the build for the next time.
+#[expect(clippy::disallowed_methods, reason = "an operator's choice, as REEVE_CACHE is")]
+fn fuzz() -> anyhow::Result<Outcome> {
+    let seconds = std::env::var("REEVE_FUZZ_SECONDS").unwrap_or_else(|_| "15".to_owned());
+    let home = place::root().join("services/privacy/fuzz");
+    for target in ["redact", "recognise"] {
+        let corpus = place::target().join("fuzz-corpus").join(target);
+        fs::create_dir_all(&corpus)?;
+        // Safe code needs no sanitizer, and so no nightly compiler.
+        let mut run = command("cargo", &["fuzz", "run", "--sanitizer", "none", "--fuzz-dir"]);
+        run.arg(&home).arg("--target-dir").arg(place::target().join("fuzz")).arg(target);
+        run.arg(&corpus).arg(home.join("seeds").join(target));
+        run.args(["--", "-max_len=1024", "-print_final_stats=1"]);
+        run.arg(format!("-max_total_time={seconds}"));
+        run.arg(format!("-artifact_prefix={}/", corpus.with_extension("crash").display()));
+        fs::create_dir_all(corpus.with_extension("crash"))?;
+        kept(&format!("fuzz-{target}"), run)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn deny() -> anyhow::Result<Outcome> {

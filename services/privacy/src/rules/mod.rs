@@ -4,6 +4,7 @@ mod america;
 mod asia;
 mod britain;
 mod china;
+mod elsewhere;
 mod europe;
 mod germany;
 mod nordic;
@@ -18,6 +19,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
         asia::RULES,
         britain::RULES,
         china::RULES,
+        elsewhere::RULES,
         europe::RULES,
         germany::RULES,
         nordic::RULES,
