@@ -1,6 +1,7 @@
 //! End to end: the real programs, from outside.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
+mod canaries;
 mod changes;
 mod crash;
 mod governed;
