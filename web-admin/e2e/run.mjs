@@ -156,6 +156,18 @@ try {
   await page.getByRole('tab', { name: 'Plans' }).click();
   await look('policy-plans');
 
+  // What would be done with a text, and why.
+  await page.getByRole('tab', { name: 'Try it' }).click();
+  await page.getByLabel('Text').fill('我是Jo, card 4111 1111 1111 1111, order 10482231');
+  await page.getByRole('button', { name: 'Try it' }).click();
+  await page.getByText('我是Jo, card [CREDIT_CARD], order 10482231').waitFor();
+  check(
+    'the value that was found is not marked',
+    (await page.locator('mark').innerText()) === '4111 1111 1111 1111',
+  );
+  check('it does not say why', (await page.getByText('Luhn').count()) > 0);
+  await look('policy-try');
+
   // A tenant and a key, from making to revoking; the key works, and then does not.
   const name = `e2e-${Date.now()}`;
   await page.goto(`${control}/tenants`);

@@ -199,8 +199,14 @@ pub(crate) const ROUNDS: usize = 8;
 /// A text with the kinds in brackets in place of the values found.
 struct Masked {
     bytes: Vec<u8>,
-    /// Where a bracket begins, where it ends, and where the text goes on in the original.
-    brackets: Vec<(usize, usize, usize)>,
+    brackets: Vec<Bracket>,
+}
+
+/// Where a kind in brackets stands, and the value in the original that it stands for.
+struct Bracket {
+    begin: usize,
+    end: usize,
+    value: Range<usize>,
 }
 
 impl Masked {
@@ -226,23 +232,43 @@ impl Masked {
                 masked.bytes.extend(kind.as_str().as_bytes());
             }
             masked.bytes.push(b']');
-            masked.brackets.push((begin, masked.bytes.len(), end));
+            let value = first.range.start..end;
+            masked.brackets.push(Bracket { begin, end: masked.bytes.len(), value });
             edge = end;
         }
         masked.bytes.extend(bytes.get(edge..).unwrap_or_default());
         masked
     }
 
-    /// The reading as it stands in the text; none if it reaches into a bracket.
+    /// The reading as it stands in the text, with the whole of each value that it reaches into;
+    /// none if it lies in a bracket.
     fn original(&self, mut reading: Reading) -> Option<Reading> {
-        let next = self.brackets.partition_point(|(begin, _, _)| *begin < reading.range.end);
-        let (_, end, source) = match next.checked_sub(1) {
-            Some(last) => *self.brackets.get(last)?,
-            None => (0, 0, 0),
+        let Range { start, end } = reading.range;
+        let first = self.bracket_before(start);
+        let last = self.bracket_before(end - 1);
+        let begin = match first {
+            Some(bracket) if start < bracket.end => {
+                if end <= bracket.end {
+                    return None;
+                }
+                bracket.value.start
+            }
+            Some(bracket) => bracket.value.end + start - bracket.end,
+            None => start,
         };
-        let start = reading.range.start.checked_sub(end)?;
-        reading.range = source + start..source + start + reading.range.len();
+        let close = match last {
+            Some(bracket) if end <= bracket.end => bracket.value.end,
+            Some(bracket) => bracket.value.end + end - bracket.end,
+            None => end,
+        };
+        reading.range = begin..close;
         Some(reading)
+    }
+
+    /// The last bracket that begins at a place or before it.
+    fn bracket_before(&self, at: usize) -> Option<&Bracket> {
+        let next = self.brackets.partition_point(|bracket| bracket.begin <= at);
+        self.brackets.get(next.checked_sub(1)?)
     }
 }
 

@@ -416,6 +416,88 @@ fn chinese_numbers_are_told_from_near_ones() {
     }
 }
 
+/// Numbers of the other Chinese kinds, and the same with one thing wrong: the valid ones are all
+/// found, and the others never surely as what they are not.
+#[test]
+fn other_chinese_numbers_are_told_from_near_ones() {
+    let detector = Detector::new(&Detector::known_kinds()).at_least(0.0);
+    let surest = |kind: &str, text: &str, value: &str| {
+        let begin = text.find(value).unwrap();
+        let found = detector.scan_str(text).unwrap().into_iter();
+        found
+            .filter(|one| one.kind.as_str() == kind && one.range == (begin..begin + value.len()))
+            .map(|one| one.confidence)
+            .fold(0.0, f32::max)
+    };
+    let check = |kind: &str, before: &str, valid: &str, wrong: &[String]| {
+        let text = format!("{before}{valid}，请核对");
+        assert!(surest(kind, &text, valid) >= 0.4, "{kind} {valid}");
+        for wrong in wrong {
+            // Alone, so that no word says what it would be.
+            let text = format!("见{wrong}，请核对");
+            let confidence = surest(kind, &text, wrong);
+            assert!(confidence < 0.85, "{kind} {valid} -> {wrong}: {confidence}");
+        }
+    };
+    for n in 0..300_u64 {
+        let many = n * 2_654_435_761 % 100_000_000;
+        // Mobile: 1, then 3 to 9; a network that does not exist, a digit too many or too few.
+        let prefix = [130, 135, 138, 147, 150, 159, 166, 177, 186, 199][(n % 10) as usize];
+        let mobile = format!("{prefix}{many:08}");
+        let wrong = [format!("12{}", &mobile[2..]), format!("{mobile}7"), mobile[..10].to_owned()];
+        check("PHONE_NUMBER", "手机", &mobile, &wrong);
+        // Bank card: UnionPay's 62 and a Luhn digit; every other last digit.
+        let body = format!("622202{many:08}{:04}", n * 37 % 10_000);
+        let sum = |digits: &str| -> u32 {
+            let values = digits.bytes().rev().map(|digit| u32::from(digit - b'0'));
+            values
+                .enumerate()
+                .map(|(at, v)| if at % 2 == 0 { v * 2 / 10 + v * 2 % 10 } else { v })
+                .sum()
+        };
+        let luhn = (10 - sum(&body) % 10) % 10;
+        let card = format!("{body}{luhn}");
+        let wrong: Vec<String> =
+            (1..10).map(|off| format!("{body}{}", (luhn + off) % 10)).collect();
+        check("CREDIT_CARD", "银行卡", &card, &wrong);
+        // Unified social credit code: GB 32100, modulo 31.
+        const ALPHABET: &[u8; 31] = b"0123456789ABCDEFGHJKLMNPQRTUWXY";
+        let body = format!(
+            "91{}0{many:08}{}",
+            11_010 + n % 9,
+            ["M", "T", "X", "1", "9"][(n % 5) as usize]
+        );
+        let mut weight = 1;
+        let mut sum = 0;
+        for byte in body.bytes() {
+            sum += ALPHABET.iter().position(|known| *known == byte).unwrap() * weight;
+            weight = weight * 3 % 31;
+        }
+        let last = (31 - sum % 31) % 31;
+        let uscc = format!("{body}{}", char::from(ALPHABET[last]));
+        let wrong: Vec<String> = (1..31)
+            .map(|off| format!("{body}{}", char::from(ALPHABET[(last + off) % 31])))
+            .collect();
+        check("CN_USCC", "统一社会信用代码", &uscc, &wrong);
+        // Passport: E, or E and a letter, and digits; without a checksum, a digit less is none.
+        let passport =
+            if n % 2 == 0 { format!("E{many:08}") } else { format!("EA{:07}", many / 10) };
+        let wrong = [passport[..8].to_owned(), format!("{passport}1"), passport.replace('E', "I")];
+        check("CN_PASSPORT", "护照", &passport, &wrong);
+        // Plate: a province, a letter without I and O, five characters, six for electric cars.
+        let province = ["京", "沪", "粤", "川", "藏"][(n % 5) as usize];
+        let serial = format!("{:05}", many % 100_000);
+        let plate = format!("{province}B{serial}");
+        let wrong = [
+            format!("{province}I{serial}"),
+            format!("中B{serial}"),
+            format!("{province}B{}", &serial[1..]),
+        ];
+        check("CN_VEHICLE_PLATE", "车牌", &plate, &wrong);
+        check("CN_VEHICLE_PLATE", "车牌", &format!("{province}AD{serial}"), &[]);
+    }
+}
+
 #[test]
 fn secrets_and_addresses_of_the_network_are_found() {
     for (text, kind) in [

@@ -157,6 +157,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policy/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tries a text: what is found in it, and what of it would leave the gateway. Names and addresses
+         *     that a model finds are not shown.
+         */
+        post: operations["previewText"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -520,6 +540,54 @@ export interface components {
             items: components["schemas"]["Pod"][];
             /** @description Always null: all of them are on one page. */
             next: string | null;
+        };
+        /** @description What the active policy would do with a text. */
+        Preview: {
+            /** @description The policy's digest. */
+            policy: string;
+            /** @description Whether the tenant's call would be permitted in any region. */
+            permitted: boolean;
+            /** @description The rules that permit, or that refuse. */
+            rules: components["schemas"]["PreviewRule"][];
+            findings: components["schemas"]["PreviewFinding"][];
+            /** @description What would leave the gateway; none if the call would be refused. */
+            redacted?: string | null;
+        };
+        /** @description A value that was found. */
+        PreviewFinding: {
+            kind: string;
+            /** @description What the kind is about, `contact`. */
+            category: string;
+            /** @description Where it begins, in Unicode code points. */
+            start: number;
+            /** @description Where it ends. */
+            end: number;
+            /**
+             * Format: float
+             * @description From 0 to 1.
+             */
+            confidence: number;
+            /** @description What speaks for it. */
+            why: string;
+            /** @description Whether words near it spoke for it too. */
+            in_context: boolean;
+            /**
+             * @description What would be done with it: `generalise`, `mask`, `pseudonymise`, `replace`, `remove`; none
+             *     if it would be left.
+             */
+            redaction?: string | null;
+        };
+        /** @description A text to be tried. */
+        PreviewRequest: {
+            /** @description Whose call it would be. */
+            tenant: string;
+            /** @description The text. It is neither kept nor recorded. */
+            text: string;
+        };
+        /** @description A rule that took part. */
+        PreviewRule: {
+            id: string;
+            reason: string;
         };
         /** @description An RFC 9457 problem: what every refused request is answered with. */
         Problem: {
@@ -1102,6 +1170,66 @@ export interface operations {
                 };
             };
             /** @description not-found: no policy was activated yet */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    previewText: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            /** @description What would be done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description invalid-json, invalid-request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such tenant, no active policy, or no model that the tenant may use */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { api, data, type Schema } from '../api/client';
 import { count, money, when } from '../ui/format';
 import { Card, Copy, Loaded, Screen, State, Wide } from '../ui/parts';
+import { TryIt } from '../ui/try-it';
 
 const Cedar = lazy(() => import('../ui/cedar'));
 
@@ -49,7 +50,7 @@ export function Policy() {
               </Card>
               <Tabs value={tab} onChange={setTab} keepMounted={false}>
                 <Tabs.List>
-                  {['rules', 'source', 'plans', 'regions'].map((name) => (
+                  {['rules', 'try', 'source', 'plans', 'regions'].map((name) => (
                     <Tabs.Tab key={name} value={name}>
                       {t(`policy.${name}`)}
                     </Tabs.Tab>
@@ -97,6 +98,9 @@ export function Policy() {
                       </Table.Tbody>
                     </Table>
                   </Wide>
+                </Tabs.Panel>
+                <Tabs.Panel value="try" pt="md">
+                  <TryIt />
                 </Tabs.Panel>
                 <Tabs.Panel value="source" pt="md">
                   <Stack>

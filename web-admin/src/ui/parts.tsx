@@ -108,6 +108,7 @@ const TONES: Record<string, string> = {
   active: '#2b8a3e',
   verified: '#2b8a3e',
   permit: '#2b8a3e',
+  kept: '#a87000',
   pending: '#a87000',
   unknown: '#a87000',
   unchecked: '#a87000',

@@ -11,6 +11,7 @@ mod openapi;
 mod overview;
 mod pods;
 mod policy;
+mod preview;
 mod session;
 mod tenants;
 mod usage;
@@ -62,6 +63,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     )
     .service(at("/api/v1/keys/{id}", "DELETE").route(web::delete().to(keys::revoke)))
     .service(at("/api/v1/policy", "GET").route(web::get().to(policy::read)))
+    .service(at("/api/v1/policy/preview", "POST").route(web::post().to(preview::create)))
     .service(at("/api/v1/usage", "GET").route(web::get().to(usage::read)))
     .service(at("/api/v1/pods", "GET").route(web::get().to(pods::list)))
     .service(at("/api/v1/models", "GET").route(web::get().to(models::list)))

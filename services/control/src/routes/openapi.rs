@@ -4,7 +4,9 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
 
-use super::{audit, decision, keys, logs, models, overview, pods, policy, session, tenants, usage};
+use super::{
+    audit, decision, keys, logs, models, overview, pods, policy, preview, session, tenants, usage,
+};
 use crate::signed_in::COOKIE;
 
 #[derive(OpenApi)]
@@ -17,7 +19,7 @@ use crate::signed_in::COOKIE;
         logs::list, logs::verify,
         tenants::list, tenants::create, tenants::read, tenants::set_status,
         keys::list, keys::create, keys::revoke,
-        policy::read, usage::read, pods::list, models::list,
+        policy::read, preview::create, usage::read, pods::list, models::list,
     ),
     modifiers(&SessionCookie)
 )]

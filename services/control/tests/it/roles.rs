@@ -28,6 +28,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<Role>> {
         ("createKey", vec![Operator]),
         ("revokeKey", vec![Operator]),
         ("getPolicy", vec![PolicyAuthor, PolicyApprover, Auditor]),
+        ("previewText", vec![PolicyAuthor, PolicyApprover, Auditor]),
         ("getUsage", vec![Operator, Auditor]),
         ("listPods", vec![Operator, Auditor]),
         ("listModels", vec![Operator, Auditor]),
@@ -51,7 +52,7 @@ fn operations() -> Vec<Operation> {
             operations.push(Operation { id, method, path: path.replace("{id}", "nothing") });
         }
     }
-    assert!(operations.len() >= 19);
+    assert!(operations.len() >= 20);
     operations
 }
 

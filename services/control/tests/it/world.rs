@@ -8,7 +8,9 @@ use std::{
 use actix_web::http::{Method, header::HeaderMap};
 use ed25519_dalek::SigningKey;
 use reeve_control::{ControlOptions, LogDirs, server};
-use reeve_domain::{ControlEvent, FixedClock, Origin, Record, SeededEntropy, Timestamp, UserId};
+use reeve_domain::{
+    Clock as _, ControlEvent, FixedClock, Origin, Record, SeededEntropy, Timestamp, UserId,
+};
 use reeve_identity::{Pepper, Role, password};
 use reeve_ledger::{Ledger, Options, Reader, leaf_hash};
 use reeve_store::{
@@ -94,6 +96,22 @@ impl World {
         .unwrap();
         actix_web::rt::spawn(running);
         Self { dir, store, clock, gateway: gateway_log, base }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// All that is on disk.
+    pub(crate) fn every_file(&self) -> Vec<PathBuf> {
+        let (mut dirs, mut files) = (vec![self.dir.path().to_owned()], Vec::new());
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { dirs.push(path) } else { files.push(path) }
+            }
+        }
+        files
     }
 
     pub(crate) fn pepper() -> Pepper {
