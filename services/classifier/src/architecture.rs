@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The shape of the network: `Embedding → LSTM(batch_first) → activation → Linear`, read at the
-/// last real step of each text. With a bundle's weights it is all that a forward pass needs.
+/// last real step of each text, or at every one. With a bundle's weights it is all that a forward pass needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
@@ -14,6 +14,9 @@ pub struct Architecture {
     /// LSTM layers, one upon another.
     #[serde(default = "one")]
     pub layers: u32,
+    /// Whether each layer reads the text from its end too; its outputs are then twice as wide.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bidirectional: bool,
     /// Rows of the output: one for each label.
     pub classes: u32,
     /// Applied to the last real hidden state, before the linear layer.
@@ -39,14 +42,16 @@ pub enum Activation {
     Relu,
 }
 
-/// Which step stands for the text. One value today; named in the bundle so that weights trained
-/// with another readout can never be served with this one by mistake.
+/// Which step stands for the text; named in the bundle so that weights trained with one readout
+/// can never be served with another by mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Readout {
     /// The step of the text's last token, never one of padding.
     #[default]
     LastReal,
+    /// None: every token has a label of its own.
+    EveryToken,
 }
 
 const fn one() -> u32 {
@@ -69,14 +74,18 @@ impl Architecture {
             "embedding.weight".to_owned(),
             vec![size(self.vocabulary), size(self.embedding)],
         )];
+        let suffixes: &[&str] = if self.bidirectional { &["", "_reverse"] } else { &[""] };
+        let output = hidden.saturating_mul(suffixes.len());
         for layer in 0..self.layers {
-            let input = if layer == 0 { size(self.embedding) } else { hidden };
-            weights.push((format!("lstm.weight_ih_l{layer}"), vec![gates, input]));
-            weights.push((format!("lstm.weight_hh_l{layer}"), vec![gates, hidden]));
-            weights.push((format!("lstm.bias_ih_l{layer}"), vec![gates]));
-            weights.push((format!("lstm.bias_hh_l{layer}"), vec![gates]));
+            let input = if layer == 0 { size(self.embedding) } else { output };
+            for suffix in suffixes {
+                weights.push((format!("lstm.weight_ih_l{layer}{suffix}"), vec![gates, input]));
+                weights.push((format!("lstm.weight_hh_l{layer}{suffix}"), vec![gates, hidden]));
+                weights.push((format!("lstm.bias_ih_l{layer}{suffix}"), vec![gates]));
+                weights.push((format!("lstm.bias_hh_l{layer}{suffix}"), vec![gates]));
+            }
         }
-        weights.push(("fc.weight".to_owned(), vec![size(self.classes), hidden]));
+        weights.push(("fc.weight".to_owned(), vec![size(self.classes), output]));
         weights.push(("fc.bias".to_owned(), vec![size(self.classes)]));
         weights
     }

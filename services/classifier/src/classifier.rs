@@ -1,7 +1,7 @@
 use tch::Device;
 
 use crate::{
-    Bundle, EncodeError, Encoded, Encoder, Weights, WeightsError,
+    Bundle, EncodeError, Encoded, Encoder, Readout, Weights, WeightsError,
     network::{Network, row},
 };
 
@@ -11,6 +11,8 @@ pub struct Classifier {
     network: Network,
     encoder: Encoder,
     vocabulary: i64,
+    every_token: bool,
+    classes: usize,
 }
 
 /// A bundle that could not be put on its device.
@@ -45,7 +47,13 @@ impl Classifier {
         let network = Network::new(bundle.architecture(), bundle.weights(), device)
             .map_err(|error| LoadError::Device(error.to_string()))?;
         let vocabulary = i64::from(bundle.architecture().vocabulary);
-        Ok(Self { network, encoder: bundle.encoder(), vocabulary })
+        Ok(Self {
+            network,
+            encoder: bundle.encoder(),
+            vocabulary,
+            every_token: bundle.architecture().readout == Readout::EveryToken,
+            classes: bundle.labels().len(),
+        })
     }
 
     /// As [`Encoder::encode`].
@@ -74,7 +82,12 @@ impl Classifier {
         .map_err(device)?;
         let mut answers = Vec::with_capacity(batch.len());
         for index in 0..batch.len() {
-            let answer = row(&logits, index).map_err(device)?;
+            let mut answer = row(&logits, index).map_err(device)?;
+            if self.every_token {
+                // What was computed for padding means nothing.
+                let tokens = batch.get(index).map_or(0, |text| text.ids.len());
+                answer.truncate(tokens.saturating_mul(self.classes));
+            }
             if !answer.iter().all(|logit| logit.is_finite()) {
                 return Err(ForwardError::NotFinite(index));
             }

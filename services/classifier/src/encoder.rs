@@ -15,7 +15,7 @@ pub struct TokenizerSettings {
 }
 
 /// A text as the network reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoded {
     /// Token ids, at least one, each below the vocabulary's size.
     pub ids: Vec<i64>,
@@ -57,7 +57,58 @@ impl std::fmt::Debug for Encoder {
     }
 }
 
+/// A part of a text as tokens that know where they stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The token ids.
+    pub encoded: Encoded,
+    /// For each token, where.
+    pub places: Vec<Place>,
+}
+
+/// Where a token stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its first character, in Unicode code points of the text.
+    pub start: usize,
+    /// Behind its last.
+    pub end: usize,
+    /// The word that it belongs to, counted through the text.
+    pub word: u32,
+}
+
 impl Encoder {
+    /// Makes tokens of the whole text, in parts of as many as are read at once. A word is not cut
+    /// unless it is longer than a part.
+    pub fn parts(&self, text: &str) -> Result<Vec<Part>, EncodeError> {
+        let tokens =
+            self.tokenizer.encode_char_offsets(text, false).map_err(|_| EncodeError::Tokenizer)?;
+        let mut parts = vec![Part::default()];
+        let words = tokens.get_word_ids();
+        for (at, (&id, &(start, end))) in
+            tokens.get_ids().iter().zip(tokens.get_offsets()).enumerate()
+        {
+            if id >= self.vocabulary {
+                return Err(EncodeError::OutOfVocabulary { id, vocabulary: self.vocabulary });
+            }
+            let word = words.get(at).copied().flatten().unwrap_or(u32::MAX);
+            let length = words.iter().skip(at).take_while(|other| **other == Some(word)).count();
+            let begins = at.checked_sub(1).and_then(|before| words.get(before)).copied().flatten()
+                != Some(word);
+            let held = parts.last().map_or(0, |part| part.places.len());
+            let needed = if begins { length.clamp(1, self.max_tokens) } else { 1 };
+            if held.saturating_add(needed) > self.max_tokens {
+                parts.push(Part::default());
+            }
+            if let Some(part) = parts.last_mut() {
+                part.encoded.ids.push(i64::from(id));
+                part.places.push(Place { start, end, word });
+            }
+        }
+        parts.retain(|part| !part.places.is_empty());
+        Ok(parts)
+    }
+
     /// Takes a tokenizer in the format of the `tokenizers` crate (`tokenizer.json`). Every id it
     /// can give must have a row in an embedding of `vocabulary` rows.
     pub fn new(

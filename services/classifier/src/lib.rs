@@ -13,6 +13,8 @@ mod encoder;
 mod metrics;
 mod network;
 pub mod pytorch;
+mod tagger;
+mod tagging;
 mod train;
 mod vocabulary;
 mod weights;
@@ -23,8 +25,12 @@ pub use card::{Card, TrainingData};
 pub use classifier::{Classifier, ForwardError, LoadError, softmax};
 pub use dataset::{Dataset, DatasetError, Example};
 pub use device::{Device, device, set_threads};
-pub use encoder::{EncodeError, Encoded, Encoder, InvalidTokenizer, TokenizerSettings};
+pub use encoder::{
+    EncodeError, Encoded, Encoder, InvalidTokenizer, Part, Place, TokenizerSettings,
+};
 pub use metrics::{LabelMetrics, Metrics};
-pub use train::{FitError, Fitted, Loss, Optimizer, Progress, Recipe, fit};
+pub use tagger::{TagError, Tagger};
+pub use tagging::{Span, TaggedText, TaggedTextError, span_metrics, spans, tag_labels};
+pub use train::{FitError, Fitted, Loss, Optimizer, Progress, Recipe, fit, fit_tagger};
 pub use vocabulary::{learn_tokenizer, vocabulary_size};
 pub use weights::{Weight, Weights, WeightsError};

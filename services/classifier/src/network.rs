@@ -1,6 +1,6 @@
 use tch::{Device, IndexOp as _, Kind, TchError, Tensor, nn};
 
-use crate::{Activation, Architecture, Weight, Weights};
+use crate::{Activation, Architecture, Readout, Weight, Weights};
 
 /// The network's tensors. One copy for each worker thread: a tensor is `Send`, not `Sync`.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Network {
         let fc_weight = tensors.pop().ok_or_else(lost)?;
         let lstm = tensors.split_off(1);
         let embedding = tensors.pop().ok_or_else(lost)?;
-        if device.is_cuda() && tch::Cuda::cudnn_is_available() {
+        if device.is_cuda() && tch::Cuda::cudnn_is_available() && !architecture.bidirectional {
             // cuDNN wants an LSTM's weights in one block; 4 weights a layer, mode 2 is LSTM.
             let _flattened = tch::no_grad(|| {
                 Tensor::f_internal_cudnn_rnn_flatten_weight(
@@ -75,24 +75,78 @@ impl Network {
         train: bool,
     ) -> Result<Tensor, TchError> {
         let texts = ids.size().first().copied().unwrap_or(0);
-        let (layers, hidden) =
-            (i64::from(self.architecture.layers), i64::from(self.architecture.hidden));
         let embedded = Tensor::f_embedding(&self.embedding, ids, -1, false, false)?;
-        let start = Tensor::f_zeros([layers, texts, hidden], (Kind::Float, self.device))?;
-        let state = [start.shallow_clone(), start];
-        let state: Vec<&Tensor> = state.iter().collect();
-        let lstm: Vec<&Tensor> = self.lstm.iter().collect();
-        let (steps, _, _) =
-            embedded.f_lstm(&state, &lstm, true, layers, 0.0, train, false, true)?;
-        let last = (lengths - 1).f_view([texts, 1, 1])?.f_expand([texts, 1, hidden], false)?;
-        let last = steps.f_gather(1, &last, false)?.f_squeeze_dim(1)?;
-        let last = match self.architecture.activation {
-            Activation::None => last,
-            Activation::Sigmoid => last.f_sigmoid()?,
-            Activation::Tanh => last.f_tanh()?,
-            Activation::Relu => last.f_relu()?,
+        let steps = if self.architecture.bidirectional {
+            self.both_ways(embedded, lengths, train)?
+        } else {
+            let lstm: Vec<&Tensor> = self.lstm.iter().collect();
+            self.one_way(&embedded, &lstm, i64::from(self.architecture.layers), train)?
         };
-        last.f_linear(&self.fc_weight, Some(&self.fc_bias))
+        let read = match self.architecture.readout {
+            Readout::LastReal => {
+                let width = steps.size().last().copied().unwrap_or(0);
+                let last =
+                    (lengths - 1).f_view([texts, 1, 1])?.f_expand([texts, 1, width], false)?;
+                steps.f_gather(1, &last, false)?.f_squeeze_dim(1)?
+            }
+            Readout::EveryToken => steps,
+        };
+        let read = match self.architecture.activation {
+            Activation::None => read,
+            Activation::Sigmoid => read.f_sigmoid()?,
+            Activation::Tanh => read.f_tanh()?,
+            Activation::Relu => read.f_relu()?,
+        };
+        read.f_linear(&self.fc_weight, Some(&self.fc_bias))
+    }
+
+    /// Layers of an LSTM that read from the beginning.
+    fn one_way(
+        &self,
+        input: &Tensor,
+        weights: &[&Tensor],
+        layers: i64,
+        train: bool,
+    ) -> Result<Tensor, TchError> {
+        let texts = input.size().first().copied().unwrap_or(0);
+        let hidden = i64::from(self.architecture.hidden);
+        let start = Tensor::f_zeros([layers, texts, hidden], (Kind::Float, self.device))?;
+        let state = [&start, &start];
+        let (steps, _, _) = input.f_lstm(&state, weights, true, layers, 0.0, train, false, true)?;
+        Ok(steps)
+    }
+
+    /// Layers that read from both ends. Each text is turned round by itself, so that padding is
+    /// behind it in both directions and changes nothing.
+    fn both_ways(
+        &self,
+        embedded: Tensor,
+        lengths: &Tensor,
+        train: bool,
+    ) -> Result<Tensor, TchError> {
+        let size = embedded.size();
+        let [texts, steps, _] = <[i64; 3]>::try_from(size)
+            .map_err(|_| TchError::Kind("an embedding has three dimensions".to_owned()))?;
+        let place = Tensor::f_arange(steps, (Kind::Int64, self.device))?
+            .f_view([1, steps])?
+            .f_expand([texts, steps], false)?;
+        let length = lengths.f_view([texts, 1])?;
+        let mirrored = (&length - 1i64).f_sub(&place)?;
+        let turned = mirrored.f_where_self(&place.f_lt_tensor(&length)?, &place)?;
+        let turn = |tensor: &Tensor| {
+            let width = tensor.size().last().copied().unwrap_or(0);
+            let index = turned.f_unsqueeze(-1)?.f_expand([texts, steps, width], false)?;
+            tensor.f_gather(1, &index, false)
+        };
+        let mut input = embedded;
+        for layer in self.lstm.chunks(8) {
+            let all: Vec<&Tensor> = layer.iter().collect();
+            let (forth, back) = all.split_at(4.min(all.len()));
+            let forth = self.one_way(&input, forth, 1, train)?;
+            let back = turn(&self.one_way(&turn(&input)?, back, 1, train)?)?;
+            input = Tensor::f_cat(&[forth, back], 2)?;
+        }
+        Ok(input)
     }
 
     /// Pads rows of token ids to the longest and puts them on the device with their lengths.

@@ -7,9 +7,9 @@ use tch::{
 
 use crate::{
     Activation, Architecture, Dataset, DatasetError, EncodeError, Encoder, InvalidTokenizer,
-    Metrics, Readout, TokenizerSettings, Weight, Weights, WeightsError,
+    Metrics, Readout, TaggedText, TokenizerSettings, Weight, Weights, WeightsError,
     network::{Network, row},
-    vocabulary,
+    tagging, vocabulary,
 };
 
 /// How to train. Two runs with the same recipe and data, on the same kind of device with one
@@ -139,6 +139,18 @@ const GRADIENT_NORM_MAX: f64 = 1.0;
 /// Batches that are sorted by length together, so that little is padded.
 const WINDOW: usize = 16;
 
+impl Recipe {
+    fn check(&self) -> Result<(), FitError> {
+        if self.batch == 0 || self.epochs == 0 {
+            return Err(FitError::Recipe("`batch` and `epochs` must be at least 1".to_owned()));
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return Err(FitError::Recipe("`learning-rate` must be above 0".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 /// A text's tokens and its label.
 type Row = (Vec<i64>, usize);
 
@@ -149,12 +161,7 @@ pub fn fit(
     device: Device,
     mut progress: impl FnMut(Progress),
 ) -> Result<Fitted, FitError> {
-    if recipe.batch == 0 || recipe.epochs == 0 {
-        return Err(FitError::Recipe("`batch` and `epochs` must be at least 1".to_owned()));
-    }
-    if !(recipe.learning_rate > 0.0 && recipe.learning_rate.is_finite()) {
-        return Err(FitError::Recipe("`learning-rate` must be above 0".to_owned()));
-    }
+    recipe.check()?;
     let mut random = StdRng::seed_from_u64(recipe.seed);
     let (learned, judged) = data.split(VALIDATION_EVERY, &mut random)?;
     let texts = learned.iter().map(|example| example.text.as_str());
@@ -169,6 +176,7 @@ pub fn fit(
         embedding: recipe.embedding,
         hidden: recipe.hidden,
         layers: 1,
+        bidirectional: false,
         classes: size(data.labels.len()),
         activation: recipe.activation,
         readout: Readout::LastReal,
@@ -220,6 +228,138 @@ pub fn fit(
     let labels = data.labels.clone();
     let trained_on = learned.len();
     Ok(Fitted { architecture, labels, tokenizer, settings, weights, metrics, trained_on })
+}
+
+/// Trains a network that labels every token, both ways through the text.
+pub fn fit_tagger(
+    data: &[TaggedText],
+    kinds: &[String],
+    recipe: &Recipe,
+    device: Device,
+    mut progress: impl FnMut(Progress),
+) -> Result<Fitted, FitError> {
+    recipe.check()?;
+    let mut random = StdRng::seed_from_u64(recipe.seed);
+    let mut order: Vec<&TaggedText> = data.iter().collect();
+    order.shuffle(&mut random);
+    let (judged, learned) = order.split_at(order.len() / VALIDATION_EVERY);
+    let texts = learned.iter().map(|one| one.text.as_str());
+    let tokenizer = vocabulary::learn_word_parts(texts, recipe.vocabulary)?;
+    let settings = TokenizerSettings {
+        max_tokens: recipe.max_tokens,
+        empty_token: vocabulary::UNKNOWN.to_owned(),
+    };
+    let labels = tagging::tag_labels(kinds);
+    let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let architecture = Architecture {
+        vocabulary: size(vocabulary::vocabulary_size(&tokenizer)?),
+        embedding: recipe.embedding,
+        hidden: recipe.hidden,
+        layers: 1,
+        bidirectional: true,
+        classes: size(labels.len()),
+        activation: recipe.activation,
+        readout: Readout::EveryToken,
+    };
+    architecture.check().map_err(FitError::Recipe)?;
+    let encoder = Encoder::new(&tokenizer, &settings, architecture.vocabulary)?;
+    let mut rows: Vec<(Vec<i64>, Vec<i64>)> = Vec::new();
+    for text in learned {
+        for part in encoder.parts(&text.text)? {
+            let truth = tagging::truth(&part, &text.spans, &labels);
+            let truth = truth.into_iter().map(|label| i64::try_from(label).unwrap_or(0));
+            rows.push((part.encoded.ids.clone(), truth.collect()));
+        }
+    }
+    let network = Network::new(&architecture, &initial(&architecture, &mut random), device)?;
+    let mut optimizer = optimizer(recipe, network.store())?;
+    let texts_total = u64::try_from(rows.len()).unwrap_or(u64::MAX) * u64::from(recipe.epochs);
+    let mut texts = 0_u64;
+    let mut metrics = None;
+    for epoch in 1..=recipe.epochs {
+        let (mut sum, mut seen) = (0.0, 0_u32);
+        for batch in batches(&rows, recipe.batch, &mut random) {
+            optimizer.set_lr(recipe.learning_rate * cosine(texts, texts_total));
+            let ids: Vec<Vec<i64>> = batch
+                .iter()
+                .map(|(ids, _)| with_unknown(ids, recipe.unknown_share, &mut random))
+                .collect();
+            let truth: Vec<&[i64]> = batch.iter().map(|(_, truth)| truth.as_slice()).collect();
+            let loss = tag_step(&network, &mut optimizer, &ids, &truth)?;
+            if !loss.is_finite() {
+                return Err(FitError::Diverged(epoch));
+            }
+            let count = size(batch.len());
+            sum += loss * f64::from(count);
+            seen = seen.saturating_add(count);
+            texts = texts.saturating_add(count.into());
+            let loss = sum / f64::from(seen);
+            let epochs = recipe.epochs;
+            progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy: None });
+        }
+        let judgement = judge_tags(&network, &encoder, judged, kinds, &labels)?;
+        let (loss, epochs) = (sum / f64::from(seen.max(1)), recipe.epochs);
+        let accuracy = Some(judgement.accuracy);
+        progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy });
+        metrics = Some(judgement);
+    }
+    let weights = network.weights()?;
+    weights.check(&architecture)?;
+    let metrics = metrics.ok_or_else(|| FitError::Recipe("no epochs".to_owned()))?;
+    let trained_on = learned.len();
+    Ok(Fitted { architecture, labels, tokenizer, settings, weights, metrics, trained_on })
+}
+
+fn tag_step(
+    network: &Network,
+    optimizer: &mut nn::Optimizer,
+    ids: &[Vec<i64>],
+    truth: &[&[i64]],
+) -> Result<f64, TchError> {
+    /// What stands for padding, and is not judged.
+    const NOTHING: i64 = -100;
+    let rows: Vec<&[i64]> = ids.iter().map(Vec::as_slice).collect();
+    let (ids, lengths) = network.batch(&rows)?;
+    let steps = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+    let padded: Vec<i64> = truth
+        .iter()
+        .flat_map(|row| {
+            row.iter().copied().chain(std::iter::repeat_n(NOTHING, steps.saturating_sub(row.len())))
+        })
+        .collect();
+    let truth = Tensor::f_from_slice(&padded)?.f_to_device(ids.device())?;
+    let logits = network.forward(&ids, &lengths, true)?;
+    let classes = logits.size().last().copied().unwrap_or(0);
+    let logits = logits.f_view([-1, classes])?;
+    let loss =
+        logits.f_cross_entropy_loss::<Tensor>(&truth, None, Reduction::Mean, NOTHING, 0.0)?;
+    optimizer.zero_grad();
+    loss.f_backward()?;
+    optimizer.clip_grad_norm(GRADIENT_NORM_MAX);
+    optimizer.step();
+    loss.f_double_value(&[])
+}
+
+fn judge_tags(
+    network: &Network,
+    encoder: &Encoder,
+    texts: &[&TaggedText],
+    kinds: &[String],
+    labels: &[String],
+) -> Result<Metrics, FitError> {
+    let mut pairs = Vec::with_capacity(texts.len());
+    for text in texts {
+        let mut found = Vec::new();
+        for part in encoder.parts(&text.text)? {
+            let logits = tch::no_grad(|| {
+                let (ids, lengths) = network.batch(&[&part.encoded.ids])?;
+                network.forward(&ids, &lengths, false)
+            })?;
+            found.extend(tagging::spans(&part, &row(&logits, 0)?, labels, 0.5));
+        }
+        pairs.push((text.spans.clone(), found));
+    }
+    Ok(tagging::span_metrics(kinds, &pairs))
 }
 
 fn optimizer(recipe: &Recipe, store: &nn::VarStore) -> Result<nn::Optimizer, TchError> {
@@ -319,10 +459,14 @@ fn normal(random: &mut StdRng) -> f32 {
     radius * (std::f32::consts::TAU * random.random::<f32>()).cos()
 }
 
-fn batches<'a>(rows: &'a [Row], size: usize, random: &mut StdRng) -> Vec<Vec<&'a Row>> {
-    let mut order: Vec<&Row> = rows.iter().collect();
+fn batches<'a, T>(
+    rows: &'a [(Vec<i64>, T)],
+    size: usize,
+    random: &mut StdRng,
+) -> Vec<Vec<&'a (Vec<i64>, T)>> {
+    let mut order: Vec<&(Vec<i64>, T)> = rows.iter().collect();
     order.shuffle(random);
-    let mut batches: Vec<Vec<&Row>> = Vec::new();
+    let mut batches: Vec<Vec<&(Vec<i64>, T)>> = Vec::new();
     for window in order.chunks_mut(size.saturating_mul(WINDOW).max(1)) {
         window.sort_by_key(|(ids, _)| ids.len());
         batches.extend(window.chunks(size.max(1)).map(<[_]>::to_vec));
@@ -355,6 +499,7 @@ mod tests {
             embedding: 40,
             hidden: 16,
             layers: 1,
+            bidirectional: false,
             classes: 3,
             activation: Activation::None,
             readout: Readout::LastReal,

@@ -5,7 +5,10 @@ use reeve_domain::Kind;
 use tokenizers::{
     AddedToken, Model as _, Tokenizer, TokenizerImpl,
     decoders::DecoderWrapper,
-    models::wordlevel::{WordLevel, WordLevelTrainer},
+    models::{
+        wordlevel::{WordLevel, WordLevelTrainer},
+        wordpiece::{WordPiece, WordPieceTrainer},
+    },
     normalizers::{
         BertNormalizer, NFKC, NormalizerWrapper, Replace, Sequence, replace::ReplacePattern,
     },
@@ -64,6 +67,39 @@ pub fn learn_tokenizer<'a>(
         .show_progress(false)
         .special_tokens(special)
         .build()?;
+    tokenizer.train(&mut trainer, texts)?;
+    Ok(tokenizer.to_string(true)?.into_bytes())
+}
+
+/// A tokenizer of at most `size` parts of words, with their case: a name that was never seen is
+/// made of parts that were.
+pub(crate) fn learn_word_parts<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    size: usize,
+) -> Result<Vec<u8>, tokenizers::Error> {
+    let special = [PAD, UNKNOWN]
+        .map(|token| AddedToken::from(token.to_owned(), true).normalized(false))
+        .to_vec();
+    let parts = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build()?;
+    let mut tokenizer: TokenizerImpl<
+        WordPiece,
+        NormalizerWrapper,
+        PreTokenizerWrapper,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    > = TokenizerImpl::new(parts);
+    let normalizer = Sequence::new(vec![
+        NFKC.into(),
+        Replace::new(ReplacePattern::Regex("[0-9]".to_owned()), "0")?.into(),
+        BertNormalizer::new(true, true, Some(false), false).into(),
+    ]);
+    tokenizer.with_normalizer(Some(normalizer))?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    let mut trainer = WordPieceTrainer::builder()
+        .vocab_size(size)
+        .show_progress(false)
+        .special_tokens(special)
+        .build();
     tokenizer.train(&mut trainer, texts)?;
     Ok(tokenizer.to_string(true)?.into_bytes())
 }

@@ -124,7 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let data = Dataset::read(&arguments.data)
         .with_context(|| format!("`{}`", arguments.data.display()))?;
     let clock = SystemClock::default();
-    let mut lines = Lines { started: clock.monotonic(), printed: clock.monotonic() };
+    let mut lines = Lines::new(&clock);
     let device = reeve_classifier::device();
     let fitted =
         reeve_classifier::fit(&data, &arguments.recipe(), device, |p| lines.show(p, &clock))?;
@@ -175,7 +175,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
 }
 
 /// Prints progress: at the end of every epoch, and every few seconds.
-struct Lines {
+pub(crate) struct Lines {
     started: Duration,
     printed: Duration,
 }
@@ -183,8 +183,12 @@ struct Lines {
 impl Lines {
     const EVERY: Duration = Duration::from_secs(2);
 
+    pub(crate) fn new(clock: &dyn Clock) -> Self {
+        Self { started: clock.monotonic(), printed: clock.monotonic() }
+    }
+
     #[expect(clippy::print_stderr, reason = "progress for a person")]
-    fn show(&mut self, progress: Progress, clock: &dyn Clock) {
+    pub(crate) fn show(&mut self, progress: Progress, clock: &dyn Clock) {
         let now = clock.monotonic();
         if progress.accuracy.is_none() && now.saturating_sub(self.printed) < Self::EVERY {
             return;

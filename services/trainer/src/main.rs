@@ -4,6 +4,7 @@ mod evaluate;
 mod fit;
 mod import;
 mod sample;
+mod tag;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -30,6 +31,9 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Print the labels of texts.
     Classify(evaluate::ClassifyArguments),
+    /// Networks that find names and addresses.
+    #[command(subcommand)]
+    Tag(tag::Command),
     /// Write the sample corpus of customer-support messages, in English and Chinese.
     Sample {
         /// The CSV file to write.
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Classify(arguments) => evaluate::classify(&arguments),
+        Command::Tag(command) => tag::run(&command),
         Command::Sample { out, seed } => sample::write(&out, seed)
             .map(|rows| format!("{rows} texts written to {}", out.display())),
     };

@@ -97,3 +97,26 @@ fn bad_data_is_refused_naming_its_lines() {
     let reason = String::from_utf8(output.stderr).unwrap();
     assert!(reason.contains("line 2: 1 fields") && reason.contains("line 4: no label"), "{reason}");
 }
+
+#[test]
+fn a_network_for_names_is_trained_judged_and_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    succeed(dir, &["tag", "sample", "--out", "names.jsonl", "--texts", "3000"]);
+    let fit = ["tag", "fit", "--data", "names.jsonl", "--out", "names", "--epochs", "6"];
+    let (said, _) = succeed(dir, &fit);
+    assert!(said.contains("STREET_ADDRESS"), "{said}");
+    succeed(dir, &["tag", "sample", "--out", "other.jsonl", "--texts", "500", "--seed", "2"]);
+    let judge = ["tag", "evaluate", "--bundle", "names", "--data", "other.jsonl", "--json"];
+    let metrics: serde_json::Value = serde_json::from_str(&succeed(dir, &judge).0).unwrap();
+    assert!(metrics["macro_f1"].as_f64().unwrap() > 0.6, "{metrics}");
+    let text = "My name is Anna Smith and I live at 12 Oak Street, London.";
+    let (found, _) = succeed(dir, &["tag", "find", "--bundle", "names", text]);
+    assert!(found.contains("PERSON `Anna Smith`"), "{found}");
+    assert!(found.contains("STREET_ADDRESS"), "{found}");
+    // A classifier is not taken for one.
+    succeed(dir, &["sample", "--out", "sample.csv"]);
+    succeed(dir, &["fit", "--data", "sample.csv", "--out", "model", "--epochs", "1"]);
+    let wrong = train(dir, &["tag", "find", "--bundle", "model", text]);
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("labels no tokens"));
+}
