@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reeve_domain::{BundleDocument, Digest, Kind, Money, PlanName, Region, Usage};
+use reeve_domain::{BundleDocument, Digest, Kind, ModelName, Money, PlanName, Region, Usage};
 use reeve_privacy::{Confidence, RecogniserSpec};
 use serde::{Deserialize, Serialize};
 
@@ -94,9 +94,28 @@ pub struct Privacy {
     /// The same for single kinds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: BTreeMap<Kind, Confidence>,
+    /// The model that finds names and addresses, for rules that take them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<NameFinder>,
     /// Recognisers of tenants' own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recognisers: Vec<RecogniserSpec>,
+}
+
+/// A model that labels every token. It is offered to no tenant; its newest version is asked, in
+/// regions that are permitted to the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameFinder {
+    /// Its name.
+    pub model: ModelName,
+    /// From which probability on a name is taken out.
+    #[serde(default = "as_likely_as_not")]
+    pub minimum: Confidence,
+}
+
+fn as_likely_as_not() -> Confidence {
+    Confidence::new(0.5).unwrap_or(Confidence::ACTED_UPON)
 }
 
 fn acted_upon() -> Confidence {

@@ -232,7 +232,10 @@ pub(crate) fn is_about(policy: &Policy, action: &str) -> bool {
 fn validate(schema: &Schema, rules: &[CompiledRule], bundle: &Bundle) -> Vec<Fault> {
     let mut set = PolicySet::new();
     let mut faults = Vec::new();
-    let known = kinds(bundle);
+    let mut known = kinds(bundle);
+    if bundle.privacy.names.is_some() {
+        known.extend(reeve_privacy::NAMES.map(Kind::of));
+    }
     for rule in rules {
         if let Err(fault) = set.add(rule.policy.clone()) {
             let (file, message) = (rule.file.clone(), fault.to_string());
@@ -240,7 +243,14 @@ fn validate(schema: &Schema, rules: &[CompiledRule], bundle: &Bundle) -> Vec<Fau
         }
         for (kind, how) in &rule.obligations.redact {
             let message = if !known.contains(kind) {
-                format!("`{}` redacts `{kind}`, which is not a kind that can be found", rule.id)
+                let id = &rule.id;
+                if reeve_privacy::NAMES.contains(&kind.as_str()) {
+                    format!(
+                        "`{id}` redacts `{kind}`, which a model finds: name it in `privacy.names`"
+                    )
+                } else {
+                    format!("`{id}` redacts `{kind}`, which is not a kind that can be found")
+                }
             } else if *how == Redaction::Generalise && !reeve_privacy::can_generalise(kind) {
                 format!("`{}` generalises `{kind}`, which has no coarser form", rule.id)
             } else {

@@ -11,6 +11,8 @@ mod compile;
 mod engine;
 mod obligations;
 
-pub use bundle::{Bundle, BundleUnreadable, Plan, Prices, Privacy, RegionRules, default_bundle};
+pub use bundle::{
+    Bundle, BundleUnreadable, NameFinder, Plan, Prices, Privacy, RegionRules, default_bundle,
+};
 pub use compile::{CompileError, Fault};
 pub use engine::{Effect, Engine, Rule};

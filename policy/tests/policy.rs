@@ -286,6 +286,26 @@ fn recognisers_and_thresholds_come_with_the_bundle() {
 }
 
 #[test]
+fn names_are_taken_out_only_where_a_model_finds_them() {
+    let rule = "@id(\"mine\") @title(\"t\") @reason(\"r\") @redact_profile(\"hipaa-safe-harbor\") \
+        permit (principal, action == Action::\"obligate\", resource);";
+    let refused = with(rule, "").map(drop).unwrap_err().to_string();
+    assert!(refused.contains("privacy.names"), "{refused}");
+    let engine = with(rule, "names = { model = \"names\", minimum = 0.3 }").unwrap();
+    let redact = engine.decide(&in_the_eu()).obligations.redact;
+    assert_eq!(redact.get(&Kind::of("PERSON")), Some(&Redaction::Replace));
+    assert_eq!(redact.get(&Kind::of("ZIP_CODE")), Some(&Redaction::Generalise));
+    assert_eq!(redact.len(), reeve_privacy::Detector::known_kinds().len() + 4);
+    let pipl = rule.replace("hipaa-safe-harbor", "pipl");
+    let engine = with(&pipl, "names = { model = \"names\" }").unwrap();
+    let redact = engine.decide(&in_the_eu()).obligations.redact;
+    for kind in ["CN_RESIDENT_ID", "PHONE_NUMBER", "CREDIT_CARD", "CN_PASSPORT", "PERSON"] {
+        assert!(redact.contains_key(&Kind::named(kind)), "{kind}");
+    }
+    assert!(!redact.contains_key(&Kind::of("US_DRIVER_LICENSE")));
+}
+
+#[test]
 fn a_rule_that_errs_denies() {
     let mut bundle = default_bundle();
     // Overflows at run time for large inputs; validation cannot know.

@@ -5,6 +5,7 @@ mod canaries;
 mod changes;
 mod crash;
 mod governed;
+mod names;
 mod outage;
 mod refusals;
 mod residency;

@@ -8,25 +8,46 @@ use anyhow::{Context as _, ensure};
 
 use crate::program::binary;
 
-/// The sample model's bundle, trained once on the project's own corpus and kept beside the build's
-/// other products until the training program changes.
+/// The sample model's bundle, trained on the project's own corpus.
 pub fn sample_bundle() -> anyhow::Result<PathBuf> {
+    trained("sample", |trainer, home, bundle| {
+        let corpus = home.join("sample.csv");
+        run(Command::new(trainer).args(["sample", "--out"]).arg(&corpus))?;
+        let mut fit = Command::new(trainer);
+        fit.arg("fit").arg("--data").arg(&corpus).arg("--out").arg(bundle);
+        run(fit.args(["--name", "sample", "--version", "1"]))
+    })
+}
+
+/// The bundle `names`, which finds names and addresses, trained on texts that are made up.
+pub(crate) fn names_bundle() -> anyhow::Result<PathBuf> {
+    trained("names", |trainer, home, bundle| {
+        let corpus = home.join("names.jsonl");
+        run(Command::new(trainer).args(["tag", "sample", "--out"]).arg(&corpus))?;
+        let mut fit = Command::new(trainer);
+        fit.args(["tag", "fit", "--name", "names", "--version", "1", "--data"]).arg(&corpus);
+        run(fit.arg("--out").arg(bundle))
+    })
+}
+
+/// A bundle that is trained once and kept beside the build's other products until the training
+/// program changes.
+fn trained(
+    name: &str,
+    train: impl FnOnce(&Path, &Path, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
     let trainer = binary("reeve-train")?;
     let home = trainer.parent().context("the build has no folder")?.join("reeve-tests");
     fs::create_dir_all(&home)?;
-    let bundle = home.join("sample");
+    let bundle = home.join(name);
     // Tests run in processes of their own: the first one trains, the others wait.
-    let guard = File::create(home.join("lock"))?;
+    let guard = File::create(home.join(format!("{name}.lock")))?;
     guard.lock()?;
     if !is_newer(&bundle.join("bundle.json"), &trainer) {
-        let corpus = home.join("sample.csv");
-        run(Command::new(&trainer).args(["sample", "--out"]).arg(&corpus))?;
         if bundle.exists() {
             fs::remove_dir_all(&bundle)?;
         }
-        let mut fit = Command::new(&trainer);
-        fit.arg("fit").arg("--data").arg(&corpus).arg("--out").arg(&bundle);
-        run(fit.args(["--name", "sample", "--version", "1"]))?;
+        train(&trainer, &home, &bundle)?;
     }
     Ok(bundle)
 }

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::Client,
-    model::sample_bundle,
+    model::{names_bundle, sample_bundle},
     program::{Program, binary, free_port, wait_until},
 };
 
@@ -124,7 +124,7 @@ impl World {
         store.migrate()?;
         let eu = seed_tenant(&store, &pepper, now, "acme-eu", "eu-west", "EU", true)?;
         let us = seed_tenant(&store, &pepper, now, "globex-us", "us-east", "US", false)?;
-        seed_model(&store, &bundle, &pod_ports)?;
+        seed_model(&store, &bundle, "pod", &pod_ports)?;
         let document = options.bundle.document();
         store.write(|c| {
             reeve_store::policy::insert_bundle(c, &document, "test", now)?;
@@ -136,7 +136,7 @@ impl World {
         )?;
         let mut pods = BTreeMap::new();
         for (region, port) in &pod_ports {
-            pods.insert(region.clone(), start_pod(root, &bundle, region, *port)?);
+            pods.insert(region.clone(), start_pod(root, &bundle, region, region, *port)?);
         }
         let reeve = start_reeve(root)?;
         let mut world = Self {
@@ -217,9 +217,24 @@ impl World {
     /// Starts a pod again after it was stopped or killed.
     pub fn restart_pod(&mut self, region: &str) -> anyhow::Result<()> {
         let port = *self.pod_ports.get(region).context("no such region")?;
-        let pod = start_pod(self.path(), &sample_bundle()?, region, port)?;
+        let pod = start_pod(self.path(), &sample_bundle()?, region, region, port)?;
         self.pods.insert(region.to_owned(), pod);
         self.wait_pods()
+    }
+
+    /// Starts a pod that finds names in a region, and registers it and its model `names`. What it
+    /// receives is in the inputs of `names-REGION`.
+    pub fn start_name_pod(&mut self, region: &str) -> anyhow::Result<Program> {
+        let (bundle, port) = (names_bundle()?, free_port()?);
+        let name = format!("names-{region}");
+        let mut pod = start_pod(self.path(), &bundle, &name, region, port)?;
+        let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
+        wait_until("the pod for names is ready", Duration::from_secs(60), || {
+            anyhow::ensure!(pod.runs(), "the pod ended:\n{}", pod.output());
+            Ok(client.get("/v2/health/ready").is_ok_and(|answer| answer.status == 200))
+        })?;
+        seed_model(&self.store, &bundle, "names", &[(region.to_owned(), port)].into())?;
+        Ok(pod)
     }
 
     /// Puts another key of a tenant into the store.
@@ -292,7 +307,14 @@ fn start_reeve(root: &Path) -> anyhow::Result<Program> {
     Program::start("reeve", command, &root.join("logs/reeve.log"))
 }
 
-fn start_pod(root: &Path, bundle: &Path, region: &str, port: u16) -> anyhow::Result<Program> {
+/// `name`: of its log and of the file of its inputs.
+fn start_pod(
+    root: &Path,
+    bundle: &Path,
+    name: &str,
+    region: &str,
+    port: u16,
+) -> anyhow::Result<Program> {
     let mut command = Command::new(binary("reeve-pod")?);
     command
         .args(["--region", region, "--listen", &format!("127.0.0.1:{port}"), "--workers", "1"])
@@ -301,8 +323,8 @@ fn start_pod(root: &Path, bundle: &Path, region: &str, port: u16) -> anyhow::Res
         .arg("--warrant-key")
         .arg(root.join("secrets/warrant.pub"))
         .arg("--record-inputs")
-        .arg(root.join("inputs").join(region));
-    Program::start(&format!("pod {region}"), command, &root.join(format!("logs/pod-{region}.log")))
+        .arg(root.join("inputs").join(name));
+    Program::start(&format!("pod {name}"), command, &root.join(format!("logs/pod-{name}.log")))
 }
 
 fn seed_tenant(
@@ -357,7 +379,12 @@ fn seed_key(
     Ok(TestTenant { id: tenant.clone(), key: key.id, secret: secret.reveal().to_owned() })
 }
 
-fn seed_model(store: &Store, bundle: &Path, ports: &BTreeMap<String, u16>) -> anyhow::Result<()> {
+fn seed_model(
+    store: &Store,
+    bundle: &Path,
+    prefix: &str,
+    ports: &BTreeMap<String, u16>,
+) -> anyhow::Result<()> {
     let trained = reeve_protocol::model::BundleSummary::read(bundle)?;
     let facts = ModelFacts {
         name: ModelName::new(&trained.name)?,
@@ -371,7 +398,7 @@ fn seed_model(store: &Store, bundle: &Path, ports: &BTreeMap<String, u16>) -> an
     let mut pods = Vec::new();
     for (region, port) in ports {
         pods.push(Pod {
-            id: PodId::new(format!("pod-{region}"))?,
+            id: PodId::new(format!("{prefix}-{region}"))?,
             region: Region::new(region)?,
             url: format!("http://127.0.0.1:{port}"),
             models: vec![digest],

@@ -34,7 +34,7 @@ pub use id::{
 pub use kind::{Kind, KindCounts};
 pub use money::{Currency, Money, MoneyOverflow};
 pub use record::{
-    Actor, Caller, ControlEvent, Credential, Intent, Outcome, OutcomeStatus, Record, Refusal,
-    RefusalAggregate, Timings,
+    Actor, Caller, ControlEvent, Credential, Intent, NamesTaken, Outcome, OutcomeStatus, Record,
+    Refusal, RefusalAggregate, Timings,
 };
 pub use usage::Usage;

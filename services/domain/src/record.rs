@@ -127,12 +127,30 @@ pub struct Outcome {
     /// The pod that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodId>,
+    /// What a model took out of the texts before they were forwarded, where policy asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<NamesTaken>,
     /// What it consumed. Zero unless completed.
     pub usage: Usage,
     /// What it costs. Zero unless completed.
     pub cost: Money,
     /// How long it took.
     pub timings: Timings,
+}
+
+/// Names and addresses that a model found, and that were then taken out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesTaken {
+    /// The model's digest.
+    pub model: Digest,
+    /// The region where they were looked for.
+    pub region: Region,
+    /// The pod that looked.
+    pub pod: PodId,
+    /// How many values of each kind were taken out, besides those that the intent counts.
+    pub redactions: KindCounts,
+    /// The texts that were then forwarded, under the installation's keyed hash.
+    pub payload: Digest,
 }
 
 /// A call by a known caller that was refused.

@@ -85,15 +85,35 @@ impl Snapshot {
         self.keys.get(prefix).map_or(&[], Vec::as_slice)
     }
 
+    /// The newest version of the model that finds names, where the policy names one.
+    pub(crate) fn name_finder(&self) -> Option<&Arc<ModelVersion>> {
+        let finder = self.engine.bundle().privacy.names.as_ref()?;
+        self.models.get(&finder.model)?.last()
+    }
+
+    /// Whether a model is the policy's own and offered to nobody.
+    fn is_internal(&self, model: &ModelVersion) -> bool {
+        let finder = self.engine.bundle().privacy.names.as_ref();
+        finder.is_some_and(|finder| finder.model == model.facts.name)
+    }
+
     /// The newest version of a model that `tenant` may know of.
     pub(crate) fn model(&self, name: &str, tenant: &TenantId) -> Option<&Arc<ModelVersion>> {
-        self.models.get(name)?.iter().rev().find(|model| may_use(model, tenant))
+        self.models
+            .get(name)?
+            .iter()
+            .rev()
+            .find(|model| may_use(model, tenant) && !self.is_internal(model))
     }
 
     /// Every model version that `tenant` may know of, sorted by name.
     pub(crate) fn models(&self, tenant: &TenantId) -> Vec<&Arc<ModelVersion>> {
-        let mut models: Vec<_> =
-            self.models.values().flatten().filter(|model| may_use(model, tenant)).collect();
+        let mut models: Vec<_> = self
+            .models
+            .values()
+            .flatten()
+            .filter(|model| may_use(model, tenant) && !self.is_internal(model))
+            .collect();
         models.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
         models
     }

@@ -10,9 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use reeve_classifier::{Bundle, Classifier, Device, Encoded, Encoder, softmax};
+use reeve_classifier::{Bundle, Classifier, Device, Encoded, Encoder, Part, Readout, softmax};
 use reeve_domain::{Clock, Digest};
 use reeve_protocol::{
+    names::{NameSpan, NamesResponse},
     text::{Labels, OwnedTextRequest, TextResponse},
     warrant::WarrantVerifier,
 };
@@ -26,6 +27,8 @@ pub(crate) struct Pod {
     pub(crate) digest: Digest,
     pub(crate) labels: Vec<String>,
     pub(crate) max_tokens: u32,
+    /// Whether every token has a label: names are found, and texts not classified.
+    pub(crate) finds_names: bool,
     pub(crate) warrants: WarrantVerifier,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) metrics: Metrics,
@@ -66,6 +69,7 @@ impl Pod {
             digest: bundle.digest().parse().context("the bundle's digest")?,
             labels: bundle.labels().to_vec(),
             max_tokens: bundle.max_tokens(),
+            finds_names: bundle.architecture().readout == Readout::EveryToken,
             warrants: setting.warrants,
             recorder: setting.recorder,
             metrics: Metrics::new()?,
@@ -102,13 +106,69 @@ impl Pod {
         self.queue.close();
     }
 
+    /// Reads a request whose texts are looked at for names, and makes parts of them: for each,
+    /// which text it is of.
+    pub(crate) fn read_parts(
+        &self,
+        body: &[u8],
+    ) -> Result<(OwnedTextRequest, Vec<(usize, Part)>), Problem> {
+        let request = OwnedTextRequest::parse(body)?;
+        let mut all = Vec::new();
+        for (index, text) in request.texts.iter().enumerate() {
+            let parts = self.encoder.parts(text).map_err(|_| Problem::Text { index })?;
+            all.extend(parts.into_iter().map(|part| (index, part)));
+        }
+        self.check_room(all.len())?;
+        Ok((request, all))
+    }
+
+    /// Finds the names in parts of `texts` texts.
+    pub(crate) async fn find_names(
+        &self,
+        texts: usize,
+        parts: Vec<(usize, Part)>,
+    ) -> Result<NamesResponse, Problem> {
+        let encoded = parts.iter().map(|(_, part)| part.encoded.clone()).collect();
+        let rows = if parts.is_empty() { Vec::new() } else { self.compute(encoded).await? };
+        let mut spans = vec![Vec::new(); texts];
+        for ((index, part), row) in parts.iter().zip(rows) {
+            let found = reeve_classifier::spans(part, &row, &self.labels, LEAST_LIKELY);
+            if let Some(here) = spans.get_mut(*index) {
+                here.extend(found.into_iter().map(|span| NameSpan {
+                    kind: span.kind,
+                    start: span.range.start,
+                    end: span.range.end,
+                    score: span.score.clamp(0.0, 1.0),
+                }));
+            }
+        }
+        Ok(NamesResponse {
+            model_name: self.name.clone(),
+            model_version: self.version.clone(),
+            spans,
+        })
+    }
+
+    /// Logits of texts or parts, in order. Nothing waits longer than the deadline; what is given
+    /// up then is not computed any more.
+    async fn compute(&self, texts: Vec<Encoded>) -> Result<Vec<Vec<f32>>, Problem> {
+        let answer = self.queue.submit(texts)?;
+        tokio::time::timeout(self.deadline, answer)
+            .await
+            .map_err(|_| Problem::Deadline)?
+            .map_err(|_| Problem::Failed)?
+            .map_err(|_| Problem::Failed)
+    }
+
+    fn check_room(&self, texts: usize) -> Result<(), Problem> {
+        let most = self.queue.capacity();
+        if texts > most { Err(Problem::Texts { texts, most }) } else { Ok(()) }
+    }
+
     /// Reads a request and makes its texts into tokens.
     pub(crate) fn read(&self, body: &[u8]) -> Result<(OwnedTextRequest, Vec<Encoded>), Problem> {
         let request = OwnedTextRequest::parse(body)?;
-        let (texts, most) = (request.texts.len(), self.queue.capacity());
-        if texts > most {
-            return Err(Problem::Texts { texts, most });
-        }
+        self.check_room(request.texts.len())?;
         let encode = |(index, text): (usize, &String)| {
             self.encoder.encode(text).map_err(|_| Problem::Text { index })
         };
@@ -116,8 +176,7 @@ impl Pod {
         Ok((request, encoded))
     }
 
-    /// Classifies encoded texts. Nothing waits longer than the deadline; what is given up then is
-    /// not computed any more.
+    /// Classifies encoded texts.
     pub(crate) async fn classify(
         &self,
         texts: Vec<Encoded>,
@@ -125,12 +184,7 @@ impl Pod {
     ) -> Result<TextResponse, Problem> {
         let tokens = texts.iter().map(|text| u32::try_from(text.ids.len()).unwrap_or(u32::MAX));
         let tokens = tokens.collect();
-        let answer = self.queue.submit(texts)?;
-        let rows = tokio::time::timeout(self.deadline, answer)
-            .await
-            .map_err(|_| Problem::Deadline)?
-            .map_err(|_| Problem::Failed)?
-            .map_err(|_| Problem::Failed)?;
+        let rows = self.compute(texts).await?;
         let most = top_k.and_then(|k| usize::try_from(k).ok()).unwrap_or(usize::MAX);
         Ok(TextResponse {
             model_name: self.name.clone(),
@@ -213,6 +267,9 @@ impl Pod {
         Ok(())
     }
 }
+
+/// Names below this probability are not told; who asks may want more.
+const LEAST_LIKELY: f32 = 0.2;
 
 /// The `most` likeliest labels, likeliest first; equals in the bundle's order.
 fn best(labels: &[String], logits: &[f32], most: usize) -> Labels {

@@ -6,6 +6,7 @@ use actix_web::{
 };
 use reeve_domain::DecisionId;
 use reeve_protocol::{
+    names::SPANS,
     oip::{ModelMetadata, Parameters, ServerMetadata, TensorMetadata},
     text::{LABEL, SCORE, TEXT, TOKENS},
     warrant::{WARRANT_HEADER, WarrantRefusal},
@@ -104,11 +105,15 @@ async fn metadata(pod: Data<Pod>, asked: Path<Asked>) -> HttpResponse {
         versions: vec![pod.version.clone()],
         platform: "reeve-classifier".to_owned(),
         inputs: vec![tensor(TEXT, "BYTES", &[-1])],
-        outputs: vec![
-            tensor(LABEL, "BYTES", &[-1, -1]),
-            tensor(SCORE, "FP32", &[-1, -1]),
-            tensor(TOKENS, "UINT32", &[-1]),
-        ],
+        outputs: if pod.finds_names {
+            vec![tensor(SPANS, "BYTES", &[-1])]
+        } else {
+            vec![
+                tensor(LABEL, "BYTES", &[-1, -1]),
+                tensor(SCORE, "FP32", &[-1, -1]),
+                tensor(TOKENS, "UINT32", &[-1]),
+            ]
+        },
         parameters: Parameters::from_iter([
             ("digest".to_owned(), pod.digest.to_string().into()),
             ("labels".to_owned(), pod.labels.clone().into()),
@@ -162,16 +167,31 @@ async fn answer(
         return Err(Problem::Binary);
     }
     let body = body.map_err(|error| unread(&error, pod.body_limit))?;
-    let (request, texts) = if body.len() > LARGE_BODY {
-        let pod = pod.clone();
-        web::block(move || pod.read(&body)).await.map_err(|_| Problem::Failed)??
-    } else {
-        pod.read(&body)?
-    };
+    if pod.finds_names {
+        let (request, parts) = unless_large(pod, body, Pod::read_parts).await?;
+        tracing::debug!(decision = %claims.dec, parts = parts.len(), "a call is accepted");
+        let response = pod.find_names(request.texts.len(), parts).await?;
+        drop(accepted);
+        return Ok(response.to_json(request.id.as_deref()));
+    }
+    let (request, texts) = unless_large(pod, body, Pod::read).await?;
     tracing::debug!(decision = %claims.dec, texts = texts.len(), "a call is accepted");
     let response = pod.classify(texts, request.top_k).await?;
     drop(accepted);
     Ok(response.to_json(request.id.as_deref()))
+}
+
+/// Reads a body here, or, if it is large, on a thread where it holds up nobody.
+async fn unless_large<T: Send + 'static>(
+    pod: &Data<Pod>,
+    body: Bytes,
+    read: fn(&Pod, &[u8]) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    if body.len() <= LARGE_BODY {
+        return read(pod, &body);
+    }
+    let pod = pod.clone();
+    web::block(move || read(&pod, &body)).await.map_err(|_| Problem::Failed)?
 }
 
 fn served(pod: &Pod, asked: &Asked) -> Result<(), Problem> {

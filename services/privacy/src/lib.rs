@@ -10,6 +10,7 @@
 //! `catalog.rs`; `recogniser.rs` runs those that a policy brings along.
 
 mod age;
+mod brackets;
 mod card;
 mod catalog;
 mod category;

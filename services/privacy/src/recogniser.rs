@@ -18,6 +18,7 @@ use regex_automata::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    brackets,
     catalog::{Bits, Catalog},
     checksum,
     confidence::Confidence,
@@ -195,6 +196,10 @@ impl Recognisers {
     pub(crate) fn read(&self, bytes: &[u8], first: usize) -> Result<Vec<Reading>, DetectorFailed> {
         let mut steps = bytes.len().saturating_mul(STEPS_A_BYTE).saturating_add(STEPS);
         let mut readings = Vec::new();
+        let is_kind = |kind: &str| {
+            brackets::is_built_in(kind)
+                || self.all.iter().any(|recogniser| recogniser.kind.as_str() == kind)
+        };
         for (at, recogniser) in self.all.iter().enumerate() {
             let mut found = Vec::new();
             for pattern in &recogniser.patterns {
@@ -217,7 +222,7 @@ impl Recognisers {
                 }));
             }
             for range in found {
-                let Some(range) = self.outside_brackets(bytes, range) else { continue };
+                let Some(range) = brackets::outside(bytes, range, &is_kind) else { continue };
                 let supported = recogniser.confidence < 0.9 && self.is_meant(at, bytes, &range);
                 let confidence = if supported {
                     (recogniser.confidence + CONTEXT).clamp(Confidence::ACTED_UPON.share(), 1.0)
@@ -236,41 +241,6 @@ impl Recognisers {
         let before = around(range.start.saturating_sub(BEFORE), range.start);
         let behind = around(range.end, (range.end + BEHIND).min(bytes.len()));
         (context.meant(before) | context.meant(behind)) & (1 << at) != 0
-    }
-
-    /// A match with the whole of each `[KIND]` that it cuts; none if it lies in one, for that
-    /// stands where a value was.
-    fn outside_brackets(&self, bytes: &[u8], range: Range<usize>) -> Option<Range<usize>> {
-        let first = self.bracket_around(bytes, range.start);
-        let last = self.bracket_around(bytes, range.end - 1);
-        match (first, last) {
-            (Some(one), _) if one.start <= range.start && range.end <= one.end => None,
-            (first, last) => {
-                let start = first.map_or(range.start, |bracket| bracket.start);
-                Some(start..last.map_or(range.end, |bracket| bracket.end))
-            }
-        }
-    }
-
-    fn bracket_around(&self, bytes: &[u8], at: usize) -> Option<Range<usize>> {
-        const LONGEST_NAME: usize = 80;
-        let inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        let here = *bytes.get(at)?;
-        let from = if here == b'[' {
-            at
-        } else {
-            let first = at.saturating_sub(LONGEST_NAME);
-            first + bytes.get(first..at)?.iter().rposition(|byte| *byte == b'[')?
-        };
-        let name = bytes.get(from + 1..)?;
-        let length = name.iter().take(LONGEST_NAME).take_while(|byte| inner(byte)).count();
-        let end = from + 1 + length + 1;
-        let name = name.get(..length)?;
-        let kind = name.split(|byte| *byte == b'-').next()?;
-        let kind = std::str::from_utf8(kind).ok()?;
-        let known = Catalog::get().about(kind).is_some()
-            || self.all.iter().any(|recogniser| recogniser.kind.as_str() == kind);
-        (known && bytes.get(end - 1) == Some(&b']') && end > at).then_some(from..end)
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use reeve_domain::{Kind, KindCounts, Redaction};
 
 use crate::{
+    brackets,
     finding::Finding,
     generalise,
     pseudonym::Pseudonyms,
@@ -53,6 +54,24 @@ impl Redactor<'_> {
             }
         }
         Err(DetectorFailed)
+    }
+
+    /// Takes out what a model found in a text that is clean already. Of a kind in brackets, which
+    /// stands where a value was, nothing is taken; a finding that cuts one takes all of it.
+    pub fn redact_further(
+        &self,
+        text: &CleanText,
+        findings: &[Finding],
+    ) -> Result<(CleanText, KindCounts), DetectorFailed> {
+        let text = text.as_str();
+        let whole = findings.iter().filter_map(|finding| {
+            let range = brackets::outside(text.as_bytes(), finding.range.clone(), &|kind| {
+                brackets::is_built_in(kind) || self.how.keys().any(|known| known.as_str() == kind)
+            })?;
+            Some(Finding { range, ..finding.clone() })
+        });
+        let whole: Vec<Finding> = whole.collect();
+        self.redact(RawText::new(text.to_owned()), &whole)
     }
 
     fn once(&self, text: String, findings: &[Finding], counts: &mut KindCounts) -> String {

@@ -87,6 +87,7 @@ pub(crate) fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         code: None,
         region: Some(region()),
         pod: None,
+        names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },
         cost: Money::new(400, Currency::Eur),
         timings: Timings { decide_us: 11, record_us: 22, forward_us: 33 },

@@ -2,21 +2,30 @@
 //! it ran: what was not authenticated cannot be admitted, what was not recorded cannot be
 //! forwarded, and what was not settled cannot be answered.
 //!
-//! What was recorded can be forwarded:
+//! What was recorded, and then rid of names, can be forwarded:
 //!
 //! ```
-//! use reeve_gateway::{Gate, pipeline::{Answer, Recorded, forward}};
+//! use reeve_gateway::{Gate, pipeline::{Answer, Recorded, forward, take_names_out}};
 //! async fn as_it_should_be(gate: &Gate, entry: Recorded) -> Answer {
+//!     forward(gate, take_names_out(gate, entry).await).await
+//! }
+//! ```
+//!
+//! What still holds names cannot, and does not compile:
+//!
+//! ```compile_fail,E0308
+//! use reeve_gateway::{Gate, pipeline::{Answer, Recorded, forward}};
+//! async fn with_names(gate: &Gate, entry: Recorded) -> Answer {
 //!     forward(gate, entry).await
 //! }
 //! ```
 //!
-//! What was only redacted cannot, and does not compile:
+//! Nor can what was only redacted go on at all:
 //!
 //! ```compile_fail,E0308
-//! use reeve_gateway::{Gate, pipeline::{Answer, Clean, forward}};
-//! async fn unrecorded(gate: &Gate, clean: Clean) -> Answer {
-//!     forward(gate, clean).await
+//! use reeve_gateway::{Gate, pipeline::{Clean, Named, take_names_out}};
+//! async fn unrecorded(gate: &Gate, clean: Clean) -> Named {
+//!     take_names_out(gate, clean).await
 //! }
 //! ```
 //!
@@ -39,12 +48,14 @@
 //! ```
 
 mod admit;
+mod ask;
 mod authenticate;
 mod call;
 mod claim;
 mod decide;
 mod forward;
 mod inspect;
+mod names;
 mod receive;
 mod record;
 mod redact;
@@ -62,6 +73,7 @@ pub use claim::{Claimed, claim};
 pub use decide::{Permit, decide};
 pub use forward::{Answer, forward};
 pub use inspect::{Seen, inspect};
+pub use names::{Named, take_names_out};
 pub use receive::{ClassifyRequest, Input, Received, receive};
 pub use record::{Recorded, record};
 pub use redact::{Clean, redact};
@@ -109,7 +121,9 @@ async fn attempt(gate: &Gate, call: Call) -> Result<HttpResponse, Box<Refused>> 
     // Durable before anything leaves; without a record there is nothing to forward.
     let entry = record(gate, clean).await?;
     // From here on the call has an intent, so whatever happens is an outcome, not a refusal.
-    let answer = forward(gate, entry).await;
+    // Names have no form of their own: where policy wants them out, a model finds them first.
+    let named = take_names_out(gate, entry).await;
+    let answer = forward(gate, named).await;
     // Durable before the answer leaves; if it cannot be recorded, it is not given.
     let settled = settle(gate, answer).await?;
     Ok(respond(gate, settled))

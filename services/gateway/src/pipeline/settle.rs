@@ -9,6 +9,7 @@ use reeve_limits::LimitState;
 use super::{
     authenticate::Authenticated,
     forward::{Answer, Inferred},
+    names::Named,
     redact::Clean,
     refuse::Refused,
 };
@@ -33,7 +34,8 @@ pub struct Settled {
 /// costs nothing and gives back what it reserved.
 #[tracing::instrument(name = "settle", skip_all)]
 pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>> {
-    let Answer { entry, result, forwarded } = answer;
+    let Answer { named, result, forwarded } = answer;
+    let Named { entry, taken, .. } = named;
     let clean = entry.clean;
     let usage = result.as_ref().map_or_else(|_| Usage::default(), |got| used(&clean, got));
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
@@ -55,6 +57,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         code,
         region,
         pod,
+        names: taken,
         usage,
         cost: price,
         timings: Timings {

@@ -1,9 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use reeve_domain::Origin;
+use reeve_domain::{KindCounts, Origin};
 
-use super::{EventKind, Leaf, row::Row};
+use super::{
+    EventKind, Leaf,
+    row::{Row, column},
+};
 use crate::{
     Connection, StoreError,
     column::{Column, signed},
@@ -175,7 +178,7 @@ fn join_calls(c: &mut Connection, origin: &Origin, rows: &mut [Row]) -> Result<(
             row.model.clone_from(&intent.model);
             row.action.clone_from(&intent.action);
             row.policy.clone_from(&intent.policy);
-            row.redactions.clone_from(&intent.redactions);
+            row.redactions = both(&intent.redactions, &row.redactions)?;
         } else if row.kind == EventKind::Intent.as_str()
             && let Some(status) = ended.get(id)
         {
@@ -183,6 +186,20 @@ fn join_calls(c: &mut Connection, origin: &Origin, rows: &mut [Row]) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The redactions of an intent, and those that a model added to them.
+fn both(intent: &str, outcome: &str) -> Result<String, StoreError> {
+    if outcome == "{}" {
+        return Ok(intent.to_owned());
+    }
+    let mut all: KindCounts = column("redactions").json(intent)?;
+    let more: KindCounts = column("redactions").json(outcome)?;
+    for (kind, count) in more {
+        let sum = all.entry(kind).or_default();
+        *sum = sum.saturating_add(count);
+    }
+    column("redactions").to_json(&all)
 }
 
 fn earlier_intents(

@@ -40,7 +40,7 @@ pub(super) struct Row {
     pub(super) document: String,
 }
 
-const fn column(name: &'static str) -> Column {
+pub(super) const fn column(name: &'static str) -> Column {
     Column("audit_event", name)
 }
 
@@ -122,6 +122,9 @@ impl Row {
         self.region = outcome.region.as_ref().map(ToString::to_string);
         self.status = Some(status_of(outcome.status).to_string());
         self.code = outcome.code.map(|code| code.to_string());
+        if let Some(names) = &outcome.names {
+            self.redactions = column("redactions").to_json(&names.redactions)?;
+        }
         self.items = signed(outcome.usage.items)?;
         self.characters = signed(outcome.usage.characters)?;
         self.tokens = signed(outcome.usage.tokens)?;

@@ -48,7 +48,7 @@ pub(crate) fn write(path: &Path, seed: u64) -> Result<usize> {
     Ok(rows.len())
 }
 
-fn rows(seed: u64) -> Result<Vec<Row>> {
+pub(crate) fn rows(seed: u64) -> Result<Vec<Row>> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut rows = Vec::new();
     for language in [Language::English, Language::Chinese] {

@@ -114,7 +114,7 @@ pub(crate) struct Sample {
     #[arg(long)]
     out: PathBuf,
     /// How many texts.
-    #[arg(long, default_value_t = 6_000)]
+    #[arg(long, default_value_t = 9_000)]
     texts: usize,
     /// Another seed, other texts.
     #[arg(long, default_value_t = 1)]
@@ -127,7 +127,7 @@ pub(crate) fn run(command: &Command) -> Result<String> {
         Command::Evaluate(arguments) => evaluate(arguments),
         Command::Find(arguments) => find(arguments),
         Command::Sample(arguments) => {
-            let texts = sample::texts(arguments.texts, arguments.seed);
+            let texts = sample::texts(arguments.texts, arguments.seed)?;
             let lines: String = texts.iter().map(|text| text.to_line() + "\n").collect();
             fs::write(&arguments.out, lines)
                 .with_context(|| format!("`{}`", arguments.out.display()))?;

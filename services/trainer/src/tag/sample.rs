@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use anyhow::Result;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use reeve_classifier::TaggedText;
 
@@ -16,6 +17,8 @@ const ENGLISH: &[&str] = &[
     "I moved from <city> to <address>, could you update my file?",
     "Hi, this is <first>. Can somebody from <org> call me back at <kind>?",
     "<name> works at <org> in <city>.",
+    "{I am|I'm|It is|This is} <name>.",
+    "{Call|Ask|Tell|Thank} <name> {please|again|for me}.",
     "<first> <last> was born in <city>, <country> on <date>.",
     "Dear <name>, thank you for your order <number>.",
     "Regards,\n<name>\n<org>\n<address>",
@@ -59,6 +62,9 @@ const ENGLISH: &[&str] = &[
     "It is the second time this month that a parcel was left in front of the door.",
     "I ordered <number> pairs in size 42 and only one of them has arrived.",
     "Thank You For Your Help With My Account",
+    "{ZIP code|postcode|zip} {941|000|100}**, admitted in <number>, <number> years old.",
+    "Reference <number>-<number>, serial number <number>, member ID <kind>.",
+    "from <number>.<number>.<number>.* at {noon|night|10:30}",
     "WHY WAS I CHARGED A FEE OF <number>?",
     "The total is <number>, due on <date>.",
     "Could you please tell me when the {bank|shop|office} opens on {Sunday|Saturday}?",
@@ -457,23 +463,31 @@ const ROADS_ZH: &[&str] = &[
 ];
 const TRADES_ZH: &[&str] = &["科技有限公司", "银行", "贸易公司", "人民医院", "大学", "物流公司"];
 
-/// As many texts, the same for the same seed.
-pub(super) fn texts(count: usize, seed: u64) -> Vec<TaggedText> {
+/// As many texts, the same for the same seed. A third are messages of the other sample, in which
+/// nobody is named: they teach the words that are no names.
+pub(super) fn texts(count: usize, seed: u64) -> Result<Vec<TaggedText>> {
     let mut random = StdRng::seed_from_u64(seed);
-    (0..count)
-        .map(|_| {
+    let messages = crate::sample::rows(seed)?;
+    Ok((0..count)
+        .map(|at| {
+            if at % 3 == 0 {
+                let place = random.random_range(0..messages.len());
+                let text = messages.get(place).map_or_else(String::new, |(text, _)| text.clone());
+                return TaggedText { text, spans: Vec::new() };
+            }
             let chinese = random.random_bool(0.25);
             let templates = if chinese { CHINESE } else { ENGLISH };
             let template = pick(templates, &mut random);
             let mut text = expand(template, chinese, &mut random);
-            // People write in other cases too, and more than one sentence.
-            if !chinese && random.random_bool(0.3) {
+            // People write more than one sentence.
+            let sentences = if random.random_bool(0.4) { random.random_range(1..12) } else { 0 };
+            for _ in 0..sentences {
                 let more = expand(pick(templates, &mut random), chinese, &mut random);
                 text = joined(text, more);
             }
             text
         })
-        .collect()
+        .collect())
 }
 
 fn joined(mut first: TaggedText, second: TaggedText) -> TaggedText {
