@@ -1,5 +1,10 @@
 //! End to end: the real programs, from outside.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
 
 mod canaries;
 mod changes;

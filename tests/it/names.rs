@@ -103,6 +103,7 @@ const SAFE_HARBOR: &[(&str, &str)] = &[
     ("94105", "ZIP code 94105"),
     ("March 3, 2024", "admitted on March 3, 2024"),
     ("93", "she is 93 years old"),
+    ("1931", "he was born in 1931"),
     ("415-555-0132", "phone (415) 555-0132 or 415-555-0132"),
     ("415-555-0199", "fax 415-555-0199"),
     ("anna@example.com", "write to anna@example.com"),

@@ -189,10 +189,7 @@ fn likeliest<'a>(word: &[Vec<f32>], labels: &'a [String]) -> Option<(&'a str, f3
 }
 
 /// How well spans agree with the truth: one is right if kind and place are exactly so.
-pub fn span_metrics(
-    kinds: &[String],
-    pairs: &[(Vec<(String, Range<usize>)>, Vec<Span>)],
-) -> Metrics {
+pub fn span_metrics(kinds: &[String], pairs: &[(TaggedText, Vec<Span>)]) -> Metrics {
     let ratio = |part: u32, whole: u32| {
         if whole == 0 { 0.0 } else { f64::from(part) / f64::from(whole) }
     };
@@ -201,7 +198,7 @@ pub fn span_metrics(
     for kind in kinds {
         let (mut right, mut known, mut said) = (0_u32, 0_u32, 0_u32);
         for (truth, found) in pairs {
-            for (_, range) in truth.iter().filter(|(of, _)| of == kind) {
+            for (_, range) in truth.spans.iter().filter(|(of, _)| of == kind) {
                 known = known.saturating_add(1);
                 let is_it = |span: &Span| span.kind == *kind && span.range == *range;
                 right = right.saturating_add(u32::from(found.iter().any(is_it)));

@@ -357,7 +357,7 @@ fn judge_tags(
             })?;
             found.extend(tagging::spans(&part, &row(&logits, 0)?, labels, 0.5));
         }
-        pairs.push((text.spans.clone(), found));
+        pairs.push(((*text).clone(), found));
     }
     Ok(tagging::span_metrics(kinds, &pairs))
 }

@@ -34,6 +34,9 @@ enum Command {
     /// List tenants.
     #[command(subcommand)]
     Tenant(commands::tenant::TenantCommand),
+    /// Register models and the pods that serve them.
+    #[command(subcommand)]
+    Model(commands::model::ModelCommand),
     /// Check and apply policy bundles.
     #[command(subcommand)]
     Policy(commands::policy::PolicyCommand),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Ledger(command) => return command.run(),
         Command::Key(command) => command.run(),
         Command::Tenant(command) => command.run(),
+        Command::Model(command) => command.run(),
         Command::Policy(command) => command.run(),
         Command::Privacy(command) => command.run(),
     };

@@ -3,6 +3,7 @@
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod ledger;
+pub(crate) mod model;
 mod operator_log;
 pub(crate) mod policy;
 pub(crate) mod privacy;

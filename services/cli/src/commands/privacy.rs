@@ -1,7 +1,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -24,6 +24,8 @@ pub(crate) enum PrivacyCommand {
         #[arg(long, default_value_t = 0.0)]
         min_confidence: f32,
     },
+    /// The kinds that are found, one a line.
+    Kinds,
 }
 
 #[derive(Serialize)]
@@ -41,37 +43,42 @@ struct Found {
 
 impl PrivacyCommand {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let Self::Scan { file, json, min_confidence } = self;
-        let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
-            Box::new(BufReader::new(io::stdin()))
+        match self {
+            Self::Scan { file, json, min_confidence } => scan(&file, json, min_confidence),
+            Self::Kinds => Detector::known_kinds().iter().try_for_each(|kind| say(kind.as_str())),
+        }
+    }
+}
+
+fn scan(file: &Path, json: bool, min_confidence: f32) -> anyhow::Result<()> {
+    let input: Box<dyn BufRead> = if file.as_os_str() == "-" {
+        Box::new(BufReader::new(io::stdin()))
+    } else {
+        let open = File::open(file).with_context(|| format!("`{}`", file.display()))?;
+        Box::new(BufReader::new(open))
+    };
+    let detector = Detector::new(&Detector::known_kinds()).at_least(min_confidence);
+    for (number, line) in input.lines().enumerate() {
+        let line = line.with_context(|| format!("line {}", number.saturating_add(1)))?;
+        let points = |at: usize| line.get(..at).map_or(0, |before| before.chars().count());
+        let findings: Vec<Found> = detector
+            .scan_str(&line)?
+            .into_iter()
+            .map(|finding| Found {
+                kind: finding.kind.to_string(),
+                start: points(finding.range.start),
+                end: points(finding.range.end),
+                confidence: finding.confidence,
+            })
+            .collect();
+        if json {
+            say(&serde_json::to_string(&Line { findings })?)?;
         } else {
-            let open = File::open(&file).with_context(|| format!("`{}`", file.display()))?;
-            Box::new(BufReader::new(open))
-        };
-        let detector = Detector::new(&Detector::known_kinds()).at_least(min_confidence);
-        for (number, line) in input.lines().enumerate() {
-            let line = line.with_context(|| format!("line {}", number.saturating_add(1)))?;
-            let points = |at: usize| line.get(..at).map_or(0, |before| before.chars().count());
-            let findings: Vec<Found> = detector
-                .scan_str(&line)?
-                .into_iter()
-                .map(|finding| Found {
-                    kind: finding.kind.to_string(),
-                    start: points(finding.range.start),
-                    end: points(finding.range.end),
-                    confidence: finding.confidence,
-                })
-                .collect();
-            if json {
-                say(&serde_json::to_string(&Line { findings })?)?;
-            } else {
-                for found in findings {
-                    let place =
-                        format!("{}:{}-{}", number.saturating_add(1), found.start, found.end);
-                    say(&format!("{place}  {}  {:.2}", found.kind, found.confidence))?;
-                }
+            for found in findings {
+                let place = format!("{}:{}-{}", number.saturating_add(1), found.start, found.end);
+                say(&format!("{place}  {}  {:.2}", found.kind, found.confidence))?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }

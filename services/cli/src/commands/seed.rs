@@ -1,22 +1,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    str::FromStr,
 };
 
 use anyhow::Context as _;
 use reeve_config::Config;
 use reeve_domain::{
-    ApiKey, Clock as _, Entropy as _, KeyId, ModelFacts, ModelName, ModelVersion, PlanName, Pod,
-    PodId, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus,
-    Timestamp, UserId,
+    ApiKey, Clock as _, Entropy as _, KeyId, PlanName, Region, Scope, SystemClock, SystemEntropy,
+    Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
 };
 use reeve_identity::{ApiKeySecret, Pepper, Role, password};
 use reeve_protocol::model::BundleSummary;
-use reeve_store::{Store, StoreError, user::User};
+use reeve_store::{Store, user::User};
 use serde::Serialize;
 
-use super::{operator_log, say};
+use super::{
+    model::{PodArgument, register},
+    operator_log, say,
+};
 
 /// Fill a new store so that a call can be made. What exists is kept; secrets are printed only when
 /// they are made.
@@ -33,27 +34,6 @@ pub(crate) struct Seed {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone)]
-struct PodArgument {
-    name: PodId,
-    region: Region,
-    url: String,
-}
-
-impl FromStr for PodArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.splitn(3, '=');
-        let mut part = || parts.next().ok_or("a pod is written NAME=REGION=URL");
-        Ok(Self {
-            name: PodId::new(part()?).map_err(|refused| refused.to_string())?,
-            region: Region::new(part()?).map_err(|refused| refused.to_string())?,
-            url: part()?.trim_end_matches('/').to_owned(),
-        })
-    }
 }
 
 #[derive(Serialize)]
@@ -86,7 +66,7 @@ impl Seed {
         let now = SystemClock::default().now();
         operator_log::record(&config, "store.seed", "demonstration", None, BTreeMap::new())?;
         policy(&store, now)?;
-        self.model(&store)?;
+        register(&store, &BundleSummary::read(&self.bundle)?, &self.pods)?;
         let eu = [("jurisdiction", "EU"), ("privacy", "redact")];
         let us = [("jurisdiction", "US")];
         let tenants = vec![
@@ -103,36 +83,6 @@ impl Seed {
         }
         let password = seeded.console.password.as_deref().unwrap_or("(made before)");
         say(&format!("console user {}: {password}", seeded.console.user))
-    }
-
-    fn model(&self, store: &Store) -> anyhow::Result<()> {
-        let bundle = BundleSummary::read(&self.bundle)?;
-        let model = ModelVersion {
-            facts: ModelFacts {
-                name: ModelName::new(&bundle.name)?,
-                version: bundle.version,
-                digest: bundle.digest,
-                generative: bundle.generative,
-                risk_class: bundle.risk_class,
-            },
-            labels: bundle.labels,
-            shared_with: BTreeSet::new(),
-        };
-        store.write(|c| {
-            reeve_store::model::upsert(c, &model)?;
-            for pod in &self.pods {
-                let pod = Pod {
-                    id: pod.name.clone(),
-                    region: pod.region.clone(),
-                    url: pod.url.clone(),
-                    models: vec![bundle.digest],
-                    draining: false,
-                };
-                reeve_store::pod::upsert(c, &pod)?;
-            }
-            Ok::<_, StoreError>(())
-        })?;
-        Ok(())
     }
 }
 

@@ -2,7 +2,11 @@
 
 mod sample;
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
@@ -136,7 +140,7 @@ pub(crate) fn run(command: &Command) -> Result<String> {
     }
 }
 
-fn read(file: &PathBuf, kinds: &[String]) -> Result<(String, Vec<TaggedText>)> {
+fn read(file: &Path, kinds: &[String]) -> Result<(String, Vec<TaggedText>)> {
     let text = fs::read_to_string(file).with_context(|| format!("`{}`", file.display()))?;
     let texts = TaggedText::parse(&text, kinds).with_context(|| format!("`{}`", file.display()))?;
     Ok((text, texts))
@@ -228,7 +232,7 @@ fn table(metrics: &Metrics) -> Result<String> {
     Ok(table)
 }
 
-fn open(bundle: &PathBuf) -> Result<(Tagger, Vec<String>)> {
+fn open(bundle: &Path) -> Result<(Tagger, Vec<String>)> {
     let bundle = Bundle::open(bundle)?;
     let kinds: Vec<String> = bundle
         .labels()
@@ -244,7 +248,10 @@ fn evaluate(arguments: &Evaluate) -> Result<String> {
     let (_, texts) = read(&arguments.data, &kinds)?;
     let pairs = texts
         .into_iter()
-        .map(|text| Ok((text.spans, tagger.tag(&text.text, arguments.minimum)?)))
+        .map(|text| {
+            let found = tagger.tag(&text.text, arguments.minimum)?;
+            Ok((text, found))
+        })
         .collect::<Result<Vec<_>>>()?;
     let metrics = span_metrics(&kinds, &pairs);
     if arguments.json { Ok(serde_json::to_string_pretty(&metrics)?) } else { table(&metrics) }

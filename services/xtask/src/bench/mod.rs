@@ -97,7 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Window { warm_up_s: 5, measured_s: 25, repetitions: 4 }
     };
     signals::listen()?;
-    crate::build::programs(crate::build::Profile::Release)?;
+    if ["gateway", "pod"].into_iter().any(wanted) {
+        crate::build::programs(crate::build::Profile::Release)?;
+    }
     let scratch = Scratch::new()?;
     let mut figures = Figures {
         machine: machine::Machine::this(),
