@@ -6,8 +6,8 @@ use tch::{
 };
 
 use crate::{
-    Activation, Architecture, Dataset, DatasetError, EncodeError, Encoder, InvalidTokenizer,
-    Metrics, Readout, TaggedText, TokenizerSettings, Weight, Weights, WeightsError,
+    Activation, Architecture, Card, Dataset, DatasetError, EncodeError, Encoder, InvalidTokenizer,
+    Metrics, Parts, Readout, TaggedText, TokenizerSettings, Weight, Weights, WeightsError,
     network::{Network, row},
     tagging, vocabulary,
 };
@@ -101,6 +101,20 @@ pub struct Fitted {
     pub metrics: Metrics,
     /// Texts learned from.
     pub trained_on: usize,
+}
+
+impl Fitted {
+    /// What a bundle is made of, with a card that says what the model is for.
+    pub fn into_parts(self, card: Card) -> Parts {
+        Parts {
+            architecture: self.architecture,
+            labels: self.labels,
+            settings: self.settings,
+            tokenizer: self.tokenizer,
+            weights: self.weights,
+            card,
+        }
+    }
 }
 
 /// Training that could not be done.

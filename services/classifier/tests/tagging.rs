@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use reeve_classifier::{
-    Activation, Bundle, Card, Classifier, Device, Encoded, Fitted, Loss, Optimizer, Parts, Recipe,
+    Activation, Bundle, Card, Classifier, Device, Encoded, Fitted, Loss, Optimizer, Recipe,
     TaggedText, Tagger, fit_tagger,
 };
 
@@ -66,17 +66,9 @@ fn bundle(dir: &std::path::Path) -> Bundle {
         risk_class: "minimal".to_owned(),
         generative: false,
         training_data: None,
-        metrics: Some(fitted.metrics),
+        metrics: Some(fitted.metrics.clone()),
     };
-    let parts = Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    };
-    Bundle::write(dir, parts).unwrap()
+    Bundle::write(dir, fitted.into_parts(card)).unwrap()
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use reeve_classifier::{
-    Activation, Bundle, Card, Dataset, Loss, Optimizer, Parts, Progress, Recipe, TrainingData,
+    Activation, Bundle, Card, Dataset, Loss, Optimizer, Progress, Recipe, TrainingData,
 };
 use reeve_domain::{Clock, SystemClock};
 
@@ -150,17 +150,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             trained_on: count(fitted.trained_on),
             validated_on: fitted.metrics.texts,
         }),
-        metrics: Some(fitted.metrics),
+        metrics: Some(fitted.metrics.clone()),
     };
-    let parts = Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    };
-    let bundle = Bundle::write(&arguments.out, parts)?;
+    let bundle = Bundle::write(&arguments.out, fitted.into_parts(card))?;
     let metrics = bundle.card().metrics.as_ref().context("no metrics")?;
     Ok(format!(
         "{} {} written to {}: accuracy {:.3}, macro-F1 {:.3} on {} texts held out\n{}",

@@ -1,5 +1,6 @@
 //! `reeve-train tag`: networks that find names and addresses in texts.
 
+mod phrases;
 mod sample;
 
 use std::{
@@ -11,8 +12,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use reeve_classifier::{
-    Activation, Bundle, Card, Loss, Metrics, Optimizer, Parts, Recipe, TaggedText, Tagger,
-    TrainingData, span_metrics,
+    Activation, Bundle, Card, Loss, Metrics, Optimizer, Recipe, TaggedText, Tagger, TrainingData,
+    span_metrics,
 };
 use reeve_domain::{Digest, SystemClock};
 
@@ -195,17 +196,9 @@ fn fit(arguments: &Fit) -> Result<String> {
             trained_on: count(fitted.trained_on),
             validated_on: fitted.metrics.texts,
         }),
-        metrics: Some(fitted.metrics),
+        metrics: Some(fitted.metrics.clone()),
     };
-    let parts = Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    };
-    let bundle = Bundle::write(&arguments.out, parts)?;
+    let bundle = Bundle::write(&arguments.out, fitted.into_parts(card))?;
     let metrics = bundle.card().metrics.as_ref().context("no metrics")?;
     Ok(format!(
         "{} {} written to {}\n{}\n{}",
