@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Barrier, time::Duration};
 
-use reeve_domain::{Code, Record, TenantStatus};
+use reeve_domain::{Code, Kind, Record, TenantId, TenantStatus};
+use reeve_privacy::{Confidence, RecogniserSpec};
 use reeve_tests::{Answer, Client, World, WorldOptions, wait_until};
 use serde_json::json;
 
@@ -176,4 +177,25 @@ fn strangers_are_refused_and_counted_together() {
         .filter(|record| matches!(record, Record::RefusalAggregate(_)))
         .count();
     assert!(entries <= 10, "a flood of {entries} entries");
+}
+
+#[test]
+fn a_text_that_costs_too_much_to_search_is_refused_and_not_forwarded() {
+    let mut bundle = reeve_policy::default_bundle();
+    bundle.privacy.recognisers = vec![RecogniserSpec {
+        kind: Kind::of("HOSTILE"),
+        tenants: [TenantId::new("acme-eu").unwrap()].into(),
+        patterns: vec!["aa".to_owned()],
+        words: Vec::new(),
+        checksum: None,
+        context: Vec::new(),
+        confidence: Confidence::new(0.6).unwrap(),
+    }];
+    let world = World::start_with(WorldOptions { bundle, ..WorldOptions::default() }).unwrap();
+    let text = "a".repeat(10_000);
+    let answer = world.client(&world.eu).classify(text.as_str()).unwrap();
+    assert_eq!((answer.status, answer.code()), (503, "detector-failed"), "{answer:?}");
+    assert!(!world.pod_inputs("eu-west").unwrap().contains("aaaa"));
+    // It is one tenant's pattern: the others do not notice.
+    assert_eq!(world.client(&world.us).classify(text.as_str()).unwrap().status, 200);
 }

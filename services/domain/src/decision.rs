@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Country, Digest, Kind, KindCounts, ModelName, Purpose, Region, RuleId, Scope, TenantId,
@@ -135,6 +135,7 @@ impl Redaction {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obligations {
     /// Kinds that must be taken out before the text leaves the gateway, and how.
+    #[serde(deserialize_with = "redactions")]
     pub redact: BTreeMap<Kind, Redaction>,
     /// How much the ledger keeps.
     pub log: LogLevel,
@@ -144,6 +145,22 @@ pub struct Obligations {
     pub notices: BTreeSet<String>,
     /// Whether a person must review the result before it is acted upon.
     pub human_review: bool,
+}
+
+/// Records of before there were several ways hold a list of kinds, which were replaced.
+fn redactions<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<Kind, Redaction>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Ways(BTreeMap<Kind, Redaction>),
+        Kinds(BTreeSet<Kind>),
+    }
+    Ok(match Form::deserialize(deserializer)? {
+        Form::Ways(ways) => ways,
+        Form::Kinds(kinds) => kinds.into_iter().map(|kind| (kind, Redaction::Replace)).collect(),
+    })
 }
 
 /// A rule that took part in a decision, with what the tenant may be told of it.
@@ -185,5 +202,21 @@ impl Decision {
     /// Whether any region is permitted.
     pub fn is_allowed(&self) -> bool {
         !self.permitted.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obligations_of_earlier_records_are_read() {
+        let text = r#"{"redact":["EMAIL_ADDRESS"],"log":"metadata","retain_days":null,
+            "notices":[],"human_review":false}"#;
+        let obligations: Obligations = serde_json::from_str(text).unwrap();
+        let expected = BTreeMap::from([(Kind::EMAIL_ADDRESS, Redaction::Replace)]);
+        assert_eq!(obligations.redact, expected);
+        let again = serde_json::to_string(&obligations).unwrap();
+        assert_eq!(serde_json::from_str::<Obligations>(&again).unwrap(), obligations);
     }
 }
