@@ -173,7 +173,7 @@ pub fn fit(
     data: &Dataset,
     recipe: &Recipe,
     device: Device,
-    mut progress: impl FnMut(Progress),
+    progress: impl FnMut(Progress),
 ) -> Result<Fitted, FitError> {
     recipe.check()?;
     let mut random = StdRng::seed_from_u64(recipe.seed);
@@ -204,41 +204,17 @@ pub fn fit(
     let (learned, judged) = (rows(&learned)?, rows(&judged)?);
 
     let network = Network::new(&architecture, &initial(&architecture, &mut random), device)?;
-    let mut optimizer = optimizer(recipe, network.store())?;
-    let per_epoch = u64::try_from(learned.len()).unwrap_or(u64::MAX);
-    let texts_total = per_epoch.saturating_mul(recipe.epochs.into());
-    let mut texts = 0_u64;
-    let mut metrics = None;
-    for epoch in 1..=recipe.epochs {
-        let (mut sum, mut seen) = (0.0, 0_u32);
-        for batch in batches(&learned, recipe.batch, &mut random) {
-            optimizer.set_lr(recipe.learning_rate * cosine(texts, texts_total));
-            let ids: Vec<Vec<i64>> = batch
-                .iter()
-                .map(|(ids, _)| with_unknown(ids, recipe.unknown_share, &mut random))
-                .collect();
-            let labels: Vec<usize> = batch.iter().map(|(_, label)| *label).collect();
-            let loss = step(&network, &mut optimizer, recipe.loss, &ids, &labels)?;
-            if !loss.is_finite() {
-                return Err(FitError::Diverged(epoch));
-            }
-            let count = size(batch.len());
-            sum += loss * f64::from(count);
-            seen = seen.saturating_add(count);
-            texts = texts.saturating_add(count.into());
-            let loss = sum / f64::from(seen);
-            let epochs = recipe.epochs;
-            progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy: None });
-        }
-        let judgement = judge(&network, &judged, &data.labels, recipe.batch)?;
-        let (loss, epochs) = (sum / f64::from(seen.max(1)), recipe.epochs);
-        let accuracy = Some(judgement.accuracy);
-        progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy });
-        metrics = Some(judgement);
-    }
+    let metrics = learn(
+        &network,
+        recipe,
+        &learned,
+        &mut random,
+        |ids, labels| loss(&network, recipe.loss, ids, labels),
+        || Ok(judge(&network, &judged, &data.labels, recipe.batch)?),
+        progress,
+    )?;
     let weights = network.weights()?;
     weights.check(&architecture)?;
-    let metrics = metrics.ok_or_else(|| FitError::Recipe("no epochs".to_owned()))?;
     let labels = data.labels.clone();
     let trained_on = learned.len();
     Ok(Fitted { architecture, labels, tokenizer, settings, weights, metrics, trained_on })
@@ -250,7 +226,7 @@ pub fn fit_tagger(
     kinds: &[String],
     recipe: &Recipe,
     device: Device,
-    mut progress: impl FnMut(Progress),
+    progress: impl FnMut(Progress),
 ) -> Result<Fitted, FitError> {
     recipe.check()?;
     let mut random = StdRng::seed_from_u64(recipe.seed);
@@ -286,50 +262,77 @@ pub fn fit_tagger(
         }
     }
     let network = Network::new(&architecture, &initial(&architecture, &mut random), device)?;
-    let mut optimizer = optimizer(recipe, network.store())?;
-    let texts_total = u64::try_from(rows.len()).unwrap_or(u64::MAX) * u64::from(recipe.epochs);
-    let mut texts = 0_u64;
-    let mut metrics = None;
-    for epoch in 1..=recipe.epochs {
-        let (mut sum, mut seen) = (0.0, 0_u32);
-        for batch in batches(&rows, recipe.batch, &mut random) {
-            optimizer.set_lr(recipe.learning_rate * cosine(texts, texts_total));
-            let ids: Vec<Vec<i64>> = batch
-                .iter()
-                .map(|(ids, _)| with_unknown(ids, recipe.unknown_share, &mut random))
-                .collect();
-            let truth: Vec<&[i64]> = batch.iter().map(|(_, truth)| truth.as_slice()).collect();
-            let loss = tag_step(&network, &mut optimizer, &ids, &truth)?;
-            if !loss.is_finite() {
-                return Err(FitError::Diverged(epoch));
-            }
-            let count = size(batch.len());
-            sum += loss * f64::from(count);
-            seen = seen.saturating_add(count);
-            texts = texts.saturating_add(count.into());
-            let loss = sum / f64::from(seen);
-            let epochs = recipe.epochs;
-            progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy: None });
-        }
-        let judgement = judge_tags(&network, &encoder, judged, kinds, &labels)?;
-        let (loss, epochs) = (sum / f64::from(seen.max(1)), recipe.epochs);
-        let accuracy = Some(judgement.accuracy);
-        progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy });
-        metrics = Some(judgement);
-    }
+    let metrics = learn(
+        &network,
+        recipe,
+        &rows,
+        &mut random,
+        |ids, truth| tag_loss(&network, ids, truth),
+        || judge_tags(&network, &encoder, judged, kinds, &labels),
+        progress,
+    )?;
     let weights = network.weights()?;
     weights.check(&architecture)?;
-    let metrics = metrics.ok_or_else(|| FitError::Recipe("no epochs".to_owned()))?;
     let trained_on = learned.len();
     Ok(Fitted { architecture, labels, tokenizer, settings, weights, metrics, trained_on })
 }
 
-fn tag_step(
+/// All epochs, each with a look at what was learned. The caller says what the loss of a batch is,
+/// and how well the network does.
+fn learn<T>(
     network: &Network,
-    optimizer: &mut nn::Optimizer,
-    ids: &[Vec<i64>],
-    truth: &[&[i64]],
-) -> Result<f64, TchError> {
+    recipe: &Recipe,
+    rows: &[(Vec<i64>, T)],
+    random: &mut StdRng,
+    loss: impl Fn(&[Vec<i64>], &[&T]) -> Result<Tensor, TchError>,
+    judge: impl Fn() -> Result<Metrics, FitError>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Metrics, FitError> {
+    let mut optimizer = optimizer(recipe, network.store())?;
+    let per_epoch = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    let texts_total = per_epoch.saturating_mul(recipe.epochs.into());
+    let mut texts = 0_u64;
+    let mut metrics = None;
+    for epoch in 1..=recipe.epochs {
+        let epochs = recipe.epochs;
+        let (mut sum, mut seen) = (0.0, 0_u32);
+        for batch in batches(rows, recipe.batch, random) {
+            optimizer.set_lr(recipe.learning_rate * cosine(texts, texts_total));
+            let ids: Vec<Vec<i64>> = batch
+                .iter()
+                .map(|(ids, _)| with_unknown(ids, recipe.unknown_share, random))
+                .collect();
+            let truth: Vec<&T> = batch.iter().map(|(_, truth)| truth).collect();
+            let loss = step(&mut optimizer, &loss(&ids, &truth)?)?;
+            if !loss.is_finite() {
+                return Err(FitError::Diverged(epoch));
+            }
+            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            sum += loss * f64::from(count);
+            seen = seen.saturating_add(count);
+            texts = texts.saturating_add(count.into());
+            let loss = sum / f64::from(seen);
+            progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy: None });
+        }
+        let judgement = judge()?;
+        let loss = sum / f64::from(seen.max(1));
+        let accuracy = Some(judgement.accuracy);
+        progress(Progress { epoch, epochs, texts, texts_total, loss, accuracy });
+        metrics = Some(judgement);
+    }
+    metrics.ok_or_else(|| FitError::Recipe("no epochs".to_owned()))
+}
+
+/// One step down the gradient; the loss before it.
+fn step(optimizer: &mut nn::Optimizer, loss: &Tensor) -> Result<f64, TchError> {
+    optimizer.zero_grad();
+    loss.f_backward()?;
+    optimizer.clip_grad_norm(GRADIENT_NORM_MAX);
+    optimizer.step();
+    loss.f_double_value(&[])
+}
+
+fn tag_loss(network: &Network, ids: &[Vec<i64>], truth: &[&Vec<i64>]) -> Result<Tensor, TchError> {
     /// What stands for padding, and is not judged.
     const NOTHING: i64 = -100;
     let rows: Vec<&[i64]> = ids.iter().map(Vec::as_slice).collect();
@@ -345,13 +348,7 @@ fn tag_step(
     let logits = network.forward(&ids, &lengths, true)?;
     let classes = logits.size().last().copied().unwrap_or(0);
     let logits = logits.f_view([-1, classes])?;
-    let loss =
-        logits.f_cross_entropy_loss::<Tensor>(&truth, None, Reduction::Mean, NOTHING, 0.0)?;
-    optimizer.zero_grad();
-    loss.f_backward()?;
-    optimizer.clip_grad_norm(GRADIENT_NORM_MAX);
-    optimizer.step();
-    loss.f_double_value(&[])
+    logits.f_cross_entropy_loss::<Tensor>(&truth, None, Reduction::Mean, NOTHING, 0.0)
 }
 
 fn judge_tags(
@@ -385,21 +382,20 @@ fn optimizer(recipe: &Recipe, store: &nn::VarStore) -> Result<nn::Optimizer, Tch
     }
 }
 
-fn step(
+fn loss(
     network: &Network,
-    optimizer: &mut nn::Optimizer,
     loss: Loss,
     ids: &[Vec<i64>],
-    labels: &[usize],
-) -> Result<f64, TchError> {
+    labels: &[&usize],
+) -> Result<Tensor, TchError> {
     let rows: Vec<&[i64]> = ids.iter().map(Vec::as_slice).collect();
     let (ids, lengths) = network.batch(&rows)?;
-    let labels: Vec<i64> = labels.iter().map(|&l| i64::try_from(l).unwrap_or(-1)).collect();
+    let labels: Vec<i64> = labels.iter().map(|&&l| i64::try_from(l).unwrap_or(-1)).collect();
     let truth = Tensor::f_from_slice(&labels)?.f_to_device(ids.device())?;
     let logits = network.forward(&ids, &lengths, true)?;
-    let loss = match loss {
+    match loss {
         Loss::CrossEntropy => {
-            logits.f_cross_entropy_loss::<Tensor>(&truth, None, Reduction::Mean, -100, 0.0)?
+            logits.f_cross_entropy_loss::<Tensor>(&truth, None, Reduction::Mean, -100, 0.0)
         }
         Loss::Mse => {
             let classes = logits.size().last().copied().unwrap_or(0);
@@ -409,14 +405,9 @@ fn step(
             (probabilities - truth)
                 .f_square()?
                 .f_sum_dim_intlist([-1_i64].as_slice(), false, Kind::Float)?
-                .f_mean(Kind::Float)?
+                .f_mean(Kind::Float)
         }
-    };
-    optimizer.zero_grad();
-    loss.f_backward()?;
-    optimizer.clip_grad_norm(GRADIENT_NORM_MAX);
-    optimizer.step();
-    loss.f_double_value(&[])
+    }
 }
 
 fn judge(
