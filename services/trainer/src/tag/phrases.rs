@@ -12,6 +12,11 @@ pub(super) const ENGLISH: &[&str] = &[
     "{I am|I'm|It is|This is} <name>.",
     "{Call|Ask|Tell|Thank} <name> {please|again|for me}.",
     "<first> <last> was born in <city>, <country> on <date>.",
+    "{Contact|Ask for|Write to} <name>, {head|director} of {sales|support}, about it.",
+    "{-|*|1.} <name>: {yes|no|maybe}",
+    "{From|To|Cc}: <name>\nSubject: order <number>",
+    "Is <name> there?",
+    "<name> ({customer|patient|guest} since <number>)",
     "Dear <name>, thank you for your order <number>.",
     "Regards,\n<name>\n<org>\n<address>",
     "Ms. <last> asked <first> to send it to <city> by <date>.",
@@ -83,6 +88,23 @@ pub(super) const CHINESE: &[&str] = &[
     "衣服的颜色和图片差很多，可以换一件吗？",
     "打开账单的时候应用就闪退。",
     "卡<kind>的限额是多少？",
+];
+
+/// What may stand behind a value and is no part of it.
+pub(super) const ASIDES: &[&str] = &[
+    " (*-******)",
+    " ([EMAIL_ADDRESS])",
+    " (customer)",
+    " (*-******, [PHONE_NUMBER])",
+    ", [EMAIL_ADDRESS],",
+    " - ",
+    " …",
+    "; ",
+    " /",
+    " [DATE_TIME]",
+    " **** **** **** 1111",
+    ", that is",
+    " and others",
 ];
 
 pub(super) const FIRST: &[&str] = &[

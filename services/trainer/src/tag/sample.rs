@@ -9,8 +9,8 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use reeve_classifier::TaggedText;
 
 use super::phrases::{
-    CHINESE, CITIES, CITIES_ZH, COUNTRIES, COUNTRIES_ZH, DISTRICTS_ZH, ENGLISH, FIRST, GIVEN_ZH,
-    LAST, ROADS_ZH, STREETS, SURNAMES_ZH, SYLLABLES, TRADES_ZH,
+    ASIDES, CHINESE, CITIES, CITIES_ZH, COUNTRIES, COUNTRIES_ZH, DISTRICTS_ZH, ENGLISH, FIRST,
+    GIVEN_ZH, LAST, ROADS_ZH, STREETS, SURNAMES_ZH, SYLLABLES, TRADES_ZH,
 };
 
 /// As many texts, the same for the same seed. A third are messages of the other sample, in which
@@ -75,6 +75,12 @@ fn expand(template: &str, chinese: bool, random: &mut StdRng) -> TaggedText {
             spans.push((kind.to_owned(), length..end));
         }
         length = end;
+        if random.random_bool(0.2) && close == '>' {
+            // People put things between, and what was taken out before leaves its marks.
+            let aside = pick(ASIDES, random);
+            text.push_str(aside);
+            length += aside.chars().count();
+        }
         rest = after;
     }
     text.push_str(rest);
