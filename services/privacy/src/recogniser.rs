@@ -22,7 +22,9 @@ use crate::{
     catalog::{Bits, Catalog},
     checksum,
     confidence::Confidence,
-    scan::{BEFORE, BEHIND, CONTEXT, DetectorFailed, Reading},
+    detector::DetectorFailed,
+    reading::Reading,
+    scan::{BEFORE, BEHIND, CONTEXT},
     words::Words,
 };
 

@@ -4,10 +4,10 @@ use reeve_domain::{Kind, KindCounts, Redaction};
 
 use crate::{
     brackets,
+    detector::{Detector, DetectorFailed, ROUNDS},
     finding::Finding,
     generalise,
     pseudonym::Pseudonyms,
-    scan::{Detector, DetectorFailed, ROUNDS},
     text::{CleanText, RawText},
 };
 

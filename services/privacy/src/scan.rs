@@ -1,44 +1,18 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::Arc,
-};
+//! One pass: where a value may begin, what it could be there, and how sure that is.
 
-use reeve_domain::{Kind, TenantId};
+use std::ops::Range;
 
 use crate::{
     age, card,
     catalog::{Bits, Catalog, SpecialKind},
     code::Code,
     confidence::Confidence,
-    crypto, date, email,
-    finding::Finding,
-    fold::Folded,
-    iban, ip, network, phone, place, plate,
-    recogniser::{RecogniserRefused, RecogniserSpec, Recognisers},
+    crypto, date, email, iban, ip, network, phone, place, plate,
+    reading::{Reading, settle},
     rule::STRONG,
-    secret, swift,
-    text::RawText,
-    url,
+    secret, swift, url,
 };
 
-/// A text could not be searched. What was not searched must not be forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the text could not be searched for personal data")]
-pub struct DetectorFailed;
-
-/// Finds values of chosen kinds.
-#[derive(Clone, Debug)]
-pub struct Detector {
-    wanted: Bits,
-    minimum: f32,
-    /// The least confidence of a reading by its id, where it is another.
-    minimum_of: BTreeMap<usize, f32>,
-    recognisers: Arc<Recognisers>,
-}
-
-/// Readings with this id and higher ones are of recognisers that a policy brought along.
-const OWN: usize = 128;
 /// What a word that speaks for a kind adds.
 pub(crate) const CONTEXT: f32 = 0.35;
 /// Below this, a reading needs such a word, or the value must stand alone.
@@ -46,240 +20,6 @@ const DOUBTFUL: f32 = 0.2;
 /// How far words are looked for, in bytes, before and behind a value.
 pub(crate) const BEFORE: usize = 64;
 pub(crate) const BEHIND: usize = 32;
-
-impl Detector {
-    /// A detector of these kinds, at the confidence that policy acts upon; kinds that are not
-    /// known find nothing.
-    pub fn new(kinds: &BTreeSet<Kind>) -> Self {
-        let wanted = Catalog::get()
-            .kinds()
-            .filter(|(_, name)| kinds.contains(&Kind::of(name)))
-            .fold(0, |bits, (id, _)| bits | 1 << id);
-        Self {
-            wanted,
-            minimum: Confidence::ACTED_UPON.share(),
-            minimum_of: BTreeMap::new(),
-            recognisers: Arc::default(),
-        }
-    }
-
-    /// The same with another least confidence, from 0 (whatever could be read as one) to 1.
-    pub fn at_least(self, minimum: f32) -> Self {
-        Self { minimum, ..self }
-    }
-
-    /// The same with what these recognisers find in a tenant's texts, or in everybody's.
-    pub fn with(
-        self,
-        specs: &[RecogniserSpec],
-        tenant: Option<&TenantId>,
-    ) -> Result<Self, RecogniserRefused> {
-        Ok(Self { recognisers: Arc::new(Recognisers::new(specs, tenant)?), ..self })
-    }
-
-    /// The same with another least confidence for some kinds; what is not known is passed over.
-    pub fn with_thresholds(mut self, thresholds: &BTreeMap<Kind, Confidence>) -> Self {
-        for (kind, least) in thresholds {
-            let mut known = Catalog::get().kinds().filter(|(_, name)| *name == kind.as_str());
-            if let Some((id, _)) = known.next() {
-                self.minimum_of.insert(id, least.share());
-            }
-            for (at, _) in self.recognisers.kinds().filter(|(_, name)| *name == kind) {
-                self.minimum_of.insert(OWN + at, least.share());
-            }
-        }
-        self
-    }
-
-    /// All kinds that can be found.
-    pub fn known_kinds() -> BTreeSet<Kind> {
-        Catalog::get().kinds().map(|(_, name)| Kind::of(name)).collect()
-    }
-
-    /// Finds values, sorted by place. Where a value can be read as several kinds and nothing tells
-    /// which it is, each reading is there, and they overlap.
-    pub fn scan(&self, text: &RawText) -> Result<Vec<Finding>, DetectorFailed> {
-        self.scan_str(text.reveal())
-    }
-
-    /// The same for a text that may be shown, such as an operator's own file.
-    pub fn scan_str(&self, text: &str) -> Result<Vec<Finding>, DetectorFailed> {
-        let folded = Folded::new(text);
-        let bytes = folded.bytes.as_ref();
-        let mut readings = self.read(bytes)?;
-        // Values that touch hide each other's edges, so what is left is read again as it would be
-        // without those found, until nothing more is found.
-        for round in 0.. {
-            if readings.is_empty() {
-                return Ok(Vec::new());
-            }
-            if !self.may_find_more(bytes, &readings) {
-                break;
-            }
-            if round == ROUNDS {
-                return Err(DetectorFailed);
-            }
-            let masked = Masked::new(bytes, &readings, self);
-            let more: Vec<Reading> = self
-                .read(&masked.bytes)?
-                .into_iter()
-                .filter_map(|new| masked.original(new))
-                .collect();
-            if more.is_empty() {
-                break;
-            }
-            readings.extend(more);
-            readings.sort_by_key(|reading| reading.range.start);
-        }
-        readings
-            .into_iter()
-            .map(|reading| {
-                let range = folded.original(&reading.range, text).ok_or(DetectorFailed)?;
-                let whole = text.get(range.clone()).is_some_and(|value| !value.is_empty());
-                let kind = self.kind(reading.id).filter(|_| whole).ok_or(DetectorFailed)?;
-                Ok(Finding {
-                    kind,
-                    range,
-                    confidence: reading.confidence,
-                    in_context: reading.supported,
-                })
-            })
-            .collect()
-    }
-
-    fn read(&self, bytes: &[u8]) -> Result<Vec<Reading>, DetectorFailed> {
-        let mut scan = Scan::new(bytes, self.wanted);
-        scan.run();
-        let mut readings = scan.resolved();
-        if !self.recognisers.is_empty() {
-            readings.extend(self.recognisers.read(bytes, OWN)?);
-            readings.sort_by_key(|reading| reading.range.start);
-        }
-        readings.retain(|reading| {
-            let minimum = self.minimum_of.get(&reading.id).unwrap_or(&self.minimum);
-            reading.confidence >= *minimum
-        });
-        Ok(readings)
-    }
-
-    /// Whether there is anything outside the values that could be one; most often there is not.
-    fn may_find_more(&self, bytes: &[u8], readings: &[Reading]) -> bool {
-        let mut edge = 0;
-        let mut outside = readings.iter().map(|reading| {
-            let before = edge..reading.range.start.max(edge);
-            edge = edge.max(reading.range.end);
-            before
-        });
-        let holds = |range: Range<usize>| {
-            let rest = bytes.get(range).unwrap_or_default();
-            rest.iter().enumerate().any(|(at, byte)| match byte {
-                b'@' | b':' => true,
-                b'.' => rest.get(at + 1).is_some_and(u8::is_ascii_alphanumeric),
-                b'-' => rest.get(at + 1) == Some(&b'-'),
-                byte => byte.is_ascii_digit(),
-            })
-        };
-        !self.recognisers.is_empty()
-            || outside.any(holds)
-            || holds(edge..bytes.len())
-            || swift::is_announced(bytes)
-    }
-
-    fn kind(&self, id: usize) -> Option<Kind> {
-        match id.checked_sub(OWN) {
-            None => Catalog::get().kind(id).map(Kind::of),
-            Some(at) => self.recognisers.kind(at).cloned(),
-        }
-    }
-}
-
-/// How often what is left is read again; no text that people write needs more than three rounds.
-pub(crate) const ROUNDS: usize = 8;
-
-/// A text with the kinds in brackets in place of the values found.
-struct Masked {
-    bytes: Vec<u8>,
-    brackets: Vec<Bracket>,
-}
-
-/// Where a kind in brackets stands, and the value in the original that it stands for.
-struct Bracket {
-    begin: usize,
-    end: usize,
-    value: Range<usize>,
-}
-
-impl Masked {
-    fn new(bytes: &[u8], readings: &[Reading], detector: &Detector) -> Self {
-        let mut masked = Self {
-            bytes: Vec::with_capacity(bytes.len()),
-            brackets: Vec::with_capacity(readings.len()),
-        };
-        let mut edge = 0;
-        let mut rest = readings.iter().peekable();
-        while let Some(first) = rest.next() {
-            let (mut surest, mut end) = (first, first.range.end);
-            while let Some(more) = rest.next_if(|more| more.range.start < end) {
-                end = end.max(more.range.end);
-                if more.confidence > surest.confidence {
-                    surest = more;
-                }
-            }
-            masked.bytes.extend(bytes.get(edge..first.range.start).unwrap_or_default());
-            let begin = masked.bytes.len();
-            masked.bytes.push(b'[');
-            if let Some(kind) = detector.kind(surest.id) {
-                masked.bytes.extend(kind.as_str().as_bytes());
-            }
-            masked.bytes.push(b']');
-            let value = first.range.start..end;
-            masked.brackets.push(Bracket { begin, end: masked.bytes.len(), value });
-            edge = end;
-        }
-        masked.bytes.extend(bytes.get(edge..).unwrap_or_default());
-        masked
-    }
-
-    /// The reading as it stands in the text, with the whole of each value that it reaches into;
-    /// none if it lies in a bracket.
-    fn original(&self, mut reading: Reading) -> Option<Reading> {
-        let Range { start, end } = reading.range;
-        let first = self.bracket_before(start);
-        let last = self.bracket_before(end - 1);
-        let begin = match first {
-            Some(bracket) if start < bracket.end => {
-                if end <= bracket.end {
-                    return None;
-                }
-                bracket.value.start
-            }
-            Some(bracket) => bracket.value.end + start - bracket.end,
-            None => start,
-        };
-        let close = match last {
-            Some(bracket) if end <= bracket.end => bracket.value.end,
-            Some(bracket) => bracket.value.end + end - bracket.end,
-            None => end,
-        };
-        reading.range = begin..close;
-        Some(reading)
-    }
-
-    /// The last bracket that begins at a place or before it.
-    fn bracket_before(&self, at: usize) -> Option<&Bracket> {
-        let next = self.brackets.partition_point(|bracket| bracket.begin <= at);
-        self.brackets.get(next.checked_sub(1)?)
-    }
-}
-
-/// One way to read a part of the text.
-#[derive(Clone, Debug)]
-pub(crate) struct Reading {
-    pub(crate) id: usize,
-    pub(crate) range: Range<usize>,
-    pub(crate) confidence: f32,
-    pub(crate) supported: bool,
-}
 
 /// One pass over a text.
 pub(crate) struct Scan<'a> {
@@ -327,7 +67,7 @@ fn is(byte: u8, class: u8) -> bool {
 }
 
 impl<'a> Scan<'a> {
-    fn new(bytes: &'a [u8], wanted: Bits) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], wanted: Bits) -> Self {
         Self {
             bytes,
             wanted,
@@ -396,7 +136,7 @@ impl<'a> Scan<'a> {
         bits & (1 << id) != 0
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let bytes = self.bytes;
         let mut at = 0;
         let mut edge = 0;
@@ -606,7 +346,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The readings that are left where they overlap, sorted by place.
-    fn resolved(mut self) -> Vec<Reading> {
+    pub(crate) fn resolved(mut self) -> Vec<Reading> {
         if self.readings.is_empty() {
             return Vec::new();
         }
@@ -641,76 +381,4 @@ fn is_bare(bytes: &[u8]) -> bool {
                 || word.iter().any(u8::is_ascii_digit)
                 || !word.iter().any(u8::is_ascii_lowercase)
         })
-}
-
-/// More readings than this overlap only in texts that were made to be hard.
-const MOST_READINGS: usize = 64;
-
-/// Drops from readings that overlap those that another one beats.
-fn settle(cluster: &mut Vec<Reading>, bare: bool, kept: &mut Vec<Reading>) {
-    if cluster.len() < 2 {
-        kept.append(cluster);
-        return;
-    }
-    let overlap =
-        |a: &Reading, b: &Reading| a.range.start < b.range.end && b.range.start < a.range.end;
-    if cluster.len() > MOST_READINGS {
-        // Too many to compare with each other: the most certain, then the longest.
-        cluster.sort_by(|a, b| {
-            b.confidence.total_cmp(&a.confidence).then(b.range.len().cmp(&a.range.len()))
-        });
-        let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
-        for reading in cluster.drain(..) {
-            let free = taken
-                .range(..reading.range.end)
-                .next_back()
-                .is_none_or(|(_, end)| *end <= reading.range.start);
-            if free {
-                taken.insert(reading.range.start, reading.range.end);
-                kept.push(reading);
-            }
-        }
-        kept.sort_by_key(|reading| reading.range.start);
-        return;
-    }
-    // A country's own kind of telephone number stands beside the general one.
-    let phone = |reading: &Reading| {
-        [SpecialKind::PHONE_NUMBER, SpecialKind::PH_MOBILE_NUMBER, SpecialKind::TR_PHONE_NUMBER]
-            .iter()
-            .any(|kind| kind.id() == reading.id)
-    };
-    let beats = |b: &Reading, a: &Reading| {
-        if a.range == b.range && phone(a) && phone(b) {
-            return false;
-        }
-        let contains = b.range.start <= a.range.start && b.range.end >= a.range.end;
-        let longer = b.range.len() > a.range.len();
-        if contains && longer {
-            b.confidence >= a.confidence || b.confidence >= 0.6 && !a.supported
-        } else if b.supported != a.supported {
-            b.supported && b.confidence >= a.confidence - 0.2
-        } else if !bare || b.confidence >= 0.9 {
-            b.confidence > a.confidence
-                || b.confidence == a.confidence && longer
-                || !bare && b.confidence == a.confidence && b.range == a.range && b.id < a.id
-        } else {
-            false
-        }
-    };
-    // The strongest first: nothing is dropped but for what stays.
-    cluster.sort_by(|a, b| {
-        let rank =
-            |reading: &Reading| reading.confidence + f32::from(u8::from(reading.supported)) * 0.2;
-        rank(b).total_cmp(&rank(a)).then(b.range.len().cmp(&a.range.len())).then(a.id.cmp(&b.id))
-    });
-    let first = kept.len();
-    for a in cluster.drain(..) {
-        let stays = kept.iter().skip(first);
-        if !stays.clone().any(|b| overlap(&a, b) && beats(b, &a)) {
-            kept.push(a);
-        }
-    }
-    if let Some(new) = kept.get_mut(first..) {
-        new.sort_by_key(|reading| reading.range.start);
-    }
 }
