@@ -8,6 +8,8 @@ use reeve_domain::{BundleDocument, Digest, Kind, ModelName, Money, PlanName, Reg
 use reeve_privacy::{Confidence, RecogniserSpec};
 use serde::{Deserialize, Serialize};
 
+use crate::{cases::Case, packs::Pack};
+
 /// A policy bundle: immutable once it is written down, named by the digest of its document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +25,9 @@ pub struct Bundle {
     pub regions: BTreeMap<Region, RegionRules>,
     /// What is looked for in texts.
     pub privacy: Privacy,
+    /// What the bundle must decide, by file name: a bundle that decides otherwise is not activated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cases: BTreeMap<String, Vec<Case>>,
 }
 
 /// Limits and prices of the tenants that name the plan.
@@ -74,11 +79,18 @@ impl Prices {
 }
 
 /// What holds in a region.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegionRules {
     /// The law that applies there: `EU`, `US`, `CN`.
     pub jurisdiction: String,
+    /// Jurisdictions whose data may go there without an instrument of transfer, such as by an
+    /// adequacy decision (GDPR Art. 45).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub adequate_for: BTreeSet<String>,
+    /// Kinds of instruments that transfers there can rest on; empty: every kind.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub instruments: BTreeSet<String>,
 }
 
 /// What is looked for in texts.
@@ -138,13 +150,36 @@ pub enum BundleUnreadable {
         /// What the system said.
         fault: io::Error,
     },
+    /// There is no `bundle.toml`.
+    #[error("`bundle.toml` is missing")]
+    NoManifest,
     /// `bundle.toml` is not what it must be.
-    #[error("`{path}`: {fault}")]
+    #[error("`bundle.toml`: {fault}")]
     Toml {
-        /// The file.
-        path: PathBuf,
         /// What is wrong, with its place.
         fault: Box<toml::de::Error>,
+    },
+    /// A file of golden cases is not what it must be.
+    #[error("`{file}`: {fault}")]
+    Cases {
+        /// The file.
+        file: String,
+        /// What is wrong, with its place.
+        fault: serde_json::Error,
+    },
+    /// A file that no bundle has.
+    #[error(
+        "`{name}` is not a file of a bundle: those are `*.cedar`, `packs/*.cedar`, `cases/*.json`"
+    )]
+    File {
+        /// As it was written.
+        name: String,
+    },
+    /// There is no such pack.
+    #[error("`{name}` is not a pack: there are {known}", known = Pack::names().join(", "))]
+    Pack {
+        /// As it was written.
+        name: String,
     },
     /// A document is not a bundle.
     #[error("the document is not a policy bundle: {0}")]
@@ -159,27 +194,105 @@ pub enum BundleUnreadable {
     },
 }
 
+/// `bundle.toml`: the bundle without its files, and the packs that are taken in.
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    packs: Vec<String>,
+    #[serde(flatten)]
+    rest: toml::Table,
+}
+
 impl Bundle {
-    /// Reads a directory with `bundle.toml` and Cedar files.
+    /// Puts a bundle together from its files by name: `bundle.toml`, Cedar files beside it and under
+    /// `packs/`, and golden cases under `cases/`. A pack that `bundle.toml` names and that has no
+    /// file is the program's own.
+    pub fn from_files(files: &BTreeMap<String, String>) -> Result<Self, BundleUnreadable> {
+        let text = files.get(MANIFEST).ok_or(BundleUnreadable::NoManifest)?;
+        let toml = |fault| BundleUnreadable::Toml { fault: Box::new(fault) };
+        // Read as a whole first, so that a fault has its place in the file.
+        let manifest: Manifest = toml::from_str(text).map_err(toml)?;
+        let mut bundle: Self = match manifest.packs.as_slice() {
+            [] => toml::from_str(text).map_err(toml)?,
+            _ => manifest.rest.try_into().map_err(toml)?,
+        };
+        for pack in &manifest.packs {
+            let pack =
+                Pack::named(pack).ok_or_else(|| BundleUnreadable::Pack { name: pack.clone() })?;
+            pack.add_to(&mut bundle);
+        }
+        for (name, text) in files.iter().filter(|(name, _)| *name != MANIFEST) {
+            let path = name.strip_prefix("packs/").unwrap_or(name);
+            if let Some(cases) = name.strip_prefix("cases/").filter(|name| is_file(name, ".json")) {
+                let list = serde_json::from_str(text)
+                    .map_err(|fault| BundleUnreadable::Cases { file: name.clone(), fault })?;
+                bundle.cases.insert(cases.to_owned(), list);
+            } else if is_file(path, ".cedar") {
+                bundle.cedar.insert(name.clone(), text.clone());
+            } else {
+                return Err(BundleUnreadable::File { name: name.clone() });
+            }
+        }
+        Ok(bundle)
+    }
+
+    /// The bundle as files, which [`Self::from_files`] puts together again.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        let without_files = Self { cedar: BTreeMap::new(), cases: BTreeMap::new(), ..self.clone() };
+        // Maps, texts and numbers always have a TOML form.
+        let manifest = toml::Table::try_from(&without_files)
+            .map(|mut table| {
+                table.remove("cedar");
+                toml::to_string_pretty(&table).unwrap_or_default()
+            })
+            .unwrap_or_default();
+        let cases = self.cases.iter().map(|(name, cases)| {
+            let text = serde_json::to_string_pretty(cases).unwrap_or_default();
+            (format!("cases/{name}"), text + "\n")
+        });
+        let cedar = self.cedar.iter().map(|(name, text)| (name.clone(), text.clone()));
+        cedar.chain(cases).chain([(MANIFEST.to_owned(), manifest)]).collect()
+    }
+
+    /// Reads a directory of such files.
     pub fn from_dir(dir: &Path) -> Result<Self, BundleUnreadable> {
+        let path = dir.join(MANIFEST);
+        let manifest = fs::read_to_string(&path)
+            .map_err(|fault| BundleUnreadable::Io { path: path.clone(), fault })?;
+        let mut files = BTreeMap::from([(MANIFEST.to_owned(), manifest)]);
+        for (folder, ending) in FOLDERS {
+            for name in names(dir, folder, ending)? {
+                let path = dir.join(&name);
+                let text = fs::read_to_string(&path)
+                    .map_err(|fault| BundleUnreadable::Io { path, fault })?;
+                files.insert(name, text);
+            }
+        }
+        Self::from_files(&files)
+    }
+
+    /// Writes the bundle's files into a directory, which is made if there is none. Files of before
+    /// that the bundle does not have are removed.
+    pub fn write_dir(&self, dir: &Path) -> Result<(), BundleUnreadable> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |fault| BundleUnreadable::Io { path, fault }
         };
-        let path = dir.join("bundle.toml");
-        let text = fs::read_to_string(&path).map_err(io(&path))?;
-        let mut bundle: Self = toml::from_str(&text)
-            .map_err(|fault| BundleUnreadable::Toml { path, fault: Box::new(fault) })?;
-        for entry in fs::read_dir(dir).map_err(io(dir))? {
-            let path = entry.map_err(io(dir))?.path();
-            if path.extension().is_some_and(|extension| extension == "cedar")
-                && let Some(name) = path.file_name().and_then(|name| name.to_str())
+        let files = self.files();
+        for (folder, ending) in FOLDERS {
+            let path = dir.join(folder);
+            fs::create_dir_all(&path).map_err(io(&path))?;
+            for name in names(dir, folder, ending)?.into_iter().filter(|it| !files.contains_key(it))
             {
-                let text = fs::read_to_string(&path).map_err(io(&path))?;
-                bundle.cedar.insert(name.to_owned(), text);
+                let path = dir.join(name);
+                fs::remove_file(&path).map_err(io(&path))?;
             }
         }
-        Ok(bundle)
+        for (name, text) in files {
+            let path = dir.join(name);
+            fs::write(&path, text).map_err(io(&path))?;
+        }
+        Ok(())
     }
 
     /// Reads a document as it is stored.
@@ -199,6 +312,36 @@ impl Bundle {
     }
 }
 
+/// Where a bundle's files are, and how their names end.
+const FOLDERS: [(&str, &str); 3] = [("", ".cedar"), ("packs", ".cedar"), ("cases", ".json")];
+const MANIFEST: &str = "bundle.toml";
+
+/// Whether a text is the name of a file, with this ending, and not a path.
+fn is_file(name: &str, ending: &str) -> bool {
+    let stem = name.strip_suffix(ending).unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !stem.is_empty() && name.len() <= 80 && stem.bytes().all(plain) && !stem.starts_with('.')
+}
+
+/// The names of the files of a folder that have an ending, with the folder; none if there is no
+/// such folder.
+fn names(dir: &Path, folder: &str, ending: &str) -> Result<Vec<String>, BundleUnreadable> {
+    let path = dir.join(folder);
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let io = |fault| BundleUnreadable::Io { path: path.clone(), fault };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&path).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if let Some(name) = name.to_str().filter(|name| is_file(name, ending)) {
+            let within = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            found.push(within + name);
+        }
+    }
+    Ok(found)
+}
+
 /// The bundle that comes with the program.
 #[expect(clippy::expect_used, reason = "built in, and read by every test")]
 pub fn default_bundle() -> Bundle {
@@ -210,5 +353,10 @@ pub fn default_bundle() -> Bundle {
     ] {
         bundle.cedar.insert(name.to_owned(), text.to_owned());
     }
+    let cases = include_str!("../bundles/default/cases/decisions.json");
+    bundle.cases.insert(
+        "decisions.json".to_owned(),
+        serde_json::from_str(cases).expect("the default bundle's cases"),
+    );
     bundle
 }

@@ -10,26 +10,82 @@ use cedar_policy::{
 use miette::Diagnostic;
 use reeve_domain::{Kind, Obligations, Redaction, RuleId};
 use reeve_privacy::Detector;
+use serde::Serialize;
 
-use crate::{bundle::Bundle, obligations};
+use crate::{bundle::Bundle, obligations, terms::Terms};
 
-/// One thing that keeps a bundle from being enforced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whether a fault keeps a bundle from being activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not, but is hardly meant.
+    Warning,
+}
+
+/// A part of a file. Lines and columns count from 1, columns in Unicode code points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Span {
+    /// The first line.
+    pub line: usize,
+    /// The first column.
+    pub column: usize,
+    /// The line of the end.
+    pub end_line: usize,
+    /// The column behind the last.
+    pub end_column: usize,
+}
+
+/// One thing that is wrong with a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
+    /// Whether it keeps the bundle from being activated.
+    pub severity: Severity,
     /// The bundle's file.
     pub file: String,
-    /// Line and column, counted from 1, where they are known.
-    pub place: Option<(usize, usize)>,
-    /// What is wrong and what would be right.
+    /// Where it is, where that is known.
+    pub span: Option<Span>,
+    /// What is wrong.
     pub message: String,
+    /// What would be right, where something can be said.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// A fault of a whole file.
+    pub(crate) fn of(file: &str, message: impl Into<String>) -> Self {
+        let (file, message) = (file.to_owned(), message.into());
+        Self { severity: Severity::Error, file, span: None, message, help: None }
+    }
+
+    #[must_use]
+    pub(crate) fn at(self, span: Option<Span>) -> Self {
+        Self { span, ..self }
+    }
+
+    #[must_use]
+    pub(crate) fn warning(self) -> Self {
+        Self { severity: Severity::Warning, ..self }
+    }
+
+    #[must_use]
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
+        f.write_str(&self.file)?;
+        if let Some(span) = self.span {
+            write!(f, ":{}:{}", span.line, span.column)?;
         }
+        write!(f, ": {}", self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, " ({help})")?;
+        }
+        Ok(())
     }
 }
 
@@ -54,72 +110,92 @@ impl fmt::Display for CompileError {
     }
 }
 
+/// One that has nothing to do with a file.
+pub(crate) fn single(message: String) -> CompileError {
+    CompileError { faults: vec![Fault::of("bundle", message)] }
+}
+
+/// The file in which the rules stand that hold under every bundle.
+pub const FLOOR: &str = "floor.cedar";
+const FLOOR_TEXT: &str = include_str!("floor.cedar");
+
+/// What policies may speak of, as Cedar reads it.
+pub const SCHEMA: &str = include_str!("../schema.cedarschema");
+
 /// A rule that may be enforced.
+#[derive(Clone)]
 pub(crate) struct CompiledRule {
     pub(crate) id: RuleId,
     pub(crate) file: String,
+    pub(crate) span: Option<Span>,
     pub(crate) policy: Policy,
     pub(crate) obligations: Obligations,
+    /// What it reads and which texts and numbers it names.
+    pub(crate) terms: Terms,
 }
 
 pub(crate) struct Compiled {
     pub(crate) schema: Schema,
     pub(crate) rules: Vec<CompiledRule>,
+    /// What is not as it is meant to be and keeps nobody from enforcing it.
+    pub(crate) warnings: Vec<Fault>,
 }
 
 /// Checks everything that can be checked before a call comes.
 pub(crate) fn compile(bundle: &Bundle) -> Result<Compiled, CompileError> {
-    let one = |file: &str, message: String| Fault { file: file.to_owned(), place: None, message };
-    let (schema, _warnings) = Schema::from_cedarschema_str(include_str!("../schema.cedarschema"))
-        .map_err(|fault| CompileError {
-        faults: vec![one("schema.cedarschema", fault.to_string())],
+    let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA).map_err(|fault| {
+        CompileError { faults: vec![Fault::of("schema.cedarschema", fault.to_string())] }
     })?;
     let mut faults = plans(bundle);
     faults.extend(privacy(bundle));
     let mut rules: Vec<CompiledRule> = Vec::new();
-    for (file, text) in &bundle.cedar {
+    let floor = (FLOOR, FLOOR_TEXT);
+    let own = bundle.cedar.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+    for (file, text) in [floor].into_iter().chain(own) {
         match PolicySet::from_str(text) {
             Ok(set) => {
-                for policy in set.policies() {
+                let mut policies: Vec<&Policy> = set.policies().collect();
+                // In the order of the text: Cedar numbers policies as it reads them.
+                policies.sort_by_key(|policy| number(policy.id()));
+                for policy in policies {
                     match rule(policy, file, text) {
                         Ok(rule) if rules.iter().any(|other| other.id == rule.id) => {
                             let message = format!("another rule is named `{}` too", rule.id);
-                            faults.push(at_policy(policy, file, text, message));
+                            faults.push(Fault::of(file, message).at(rule.span));
                         }
                         Ok(rule) => rules.push(rule),
-                        Err(messages) => faults.extend(
-                            messages
-                                .into_iter()
-                                .map(|message| at_policy(policy, file, text, message)),
-                        ),
+                        Err(found) => faults.extend(found),
                     }
                 }
                 if let Some(template) = set.templates().next() {
                     let message = format!("templates are not used here: `{}`", template.id());
-                    faults.push(one(file, message));
+                    faults.push(Fault::of(file, message));
                 }
             }
-            Err(errors) => {
-                for error in errors.iter() {
-                    faults.push(Fault {
-                        file: file.clone(),
-                        place: label(error).map(|offset| line_and_column(text, offset)),
-                        message: message(error),
-                    });
-                }
-            }
+            Err(errors) => faults.extend(errors.iter().map(|error| told(error, file, text))),
         }
     }
+    let mut warnings = Vec::new();
     if faults.is_empty() {
-        faults.extend(validate(&schema, &rules, bundle));
+        let found = validate(&schema, &rules, bundle).into_iter();
+        (faults, warnings) = found.partition(|fault| fault.severity == Severity::Error);
     }
-    if faults.is_empty() { Ok(Compiled { schema, rules }) } else { Err(CompileError { faults }) }
+    if faults.is_empty() {
+        Ok(Compiled { schema, rules, warnings })
+    } else {
+        faults.extend(warnings);
+        Err(CompileError { faults })
+    }
+}
+
+fn number(id: &PolicyId) -> u64 {
+    id.to_string().trim_start_matches("policy").parse().unwrap_or(u64::MAX)
 }
 
 fn plans(bundle: &Bundle) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |message: String| {
-        faults.push(Fault { file: "bundle.toml".to_owned(), place: None, message });
+        faults.push(Fault::of("bundle.toml", message));
     };
     for (name, plan) in &bundle.plans {
         if plan.requests_per_second == 0 || plan.burst == 0 || plan.concurrency == 0 {
@@ -158,14 +234,12 @@ fn privacy(bundle: &Bundle) -> Vec<Fault> {
     let detect = privacy.detect.iter().filter_map(|kind| unknown("privacy.detect", kind));
     let thresholds =
         privacy.thresholds.keys().filter_map(|kind| unknown("privacy.thresholds", kind));
-    detect
-        .chain(thresholds)
-        .map(|message| Fault { file: "bundle.toml".to_owned(), place: None, message })
-        .collect()
+    detect.chain(thresholds).map(|message| Fault::of("bundle.toml", message)).collect()
 }
 
 /// Reads a rule's annotations and gives the policy the rule's own id.
-fn rule(policy: &Policy, file: &str, _text: &str) -> Result<CompiledRule, Vec<String>> {
+fn rule(policy: &Policy, file: &str, text: &str) -> Result<CompiledRule, Vec<Fault>> {
+    let span = place(policy, text);
     let mut messages = Vec::new();
     for name in ["id", "title", "reason"] {
         if policy.annotation(name).is_none_or(|value| value.trim().is_empty()) {
@@ -209,11 +283,13 @@ fn rule(policy: &Policy, file: &str, _text: &str) -> Result<CompiledRule, Vec<St
             policy: policy.new_id(PolicyId::new(id.as_str())),
             id,
             file: file.to_owned(),
+            span,
             obligations,
+            terms: Terms::of(policy),
         }),
         (_, read) => {
             messages.extend(read.err());
-            Err(messages)
+            Err(messages.into_iter().map(|text| Fault::of(file, text).at(span)).collect())
         }
     }
 }
@@ -238,8 +314,7 @@ fn validate(schema: &Schema, rules: &[CompiledRule], bundle: &Bundle) -> Vec<Fau
     }
     for rule in rules {
         if let Err(fault) = set.add(rule.policy.clone()) {
-            let (file, message) = (rule.file.clone(), fault.to_string());
-            faults.push(Fault { file, place: None, message });
+            faults.push(Fault::of(&rule.file, fault.to_string()));
         }
         for (kind, how) in &rule.obligations.redact {
             let message = if !known.contains(kind) {
@@ -256,41 +331,57 @@ fn validate(schema: &Schema, rules: &[CompiledRule], bundle: &Bundle) -> Vec<Fau
             } else {
                 continue;
             };
-            faults.push(Fault { file: rule.file.clone(), place: None, message });
+            faults.push(Fault::of(&rule.file, message).at(rule.span));
         }
     }
     let files: BTreeMap<&str, &CompiledRule> =
         rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    let mut tell = |id: String, fault: &dyn Diagnostic, severity| {
+        let rule = files.get(id.as_str());
+        let file = rule.map(|rule| rule.file.clone()).unwrap_or_default();
+        let text = if file == FLOOR {
+            FLOOR_TEXT
+        } else {
+            bundle.cedar.get(&file).map_or("", String::as_str)
+        };
+        let told = told(fault, &file, text);
+        let span = told.span.or_else(|| rule.and_then(|rule| rule.span));
+        faults.push(Fault { severity, span, ..told });
+    };
     for error in result.validation_errors() {
-        let id = error.policy_id().to_string();
-        let file = files.get(id.as_str()).map(|rule| rule.file.clone()).unwrap_or_default();
-        let text = bundle.cedar.get(&file).map_or("", String::as_str);
-        let place = label(error).map(|offset| line_and_column(text, offset));
-        faults.push(Fault { file, place, message: message(error) });
+        tell(error.policy_id().to_string(), error, Severity::Error);
+    }
+    for warning in result.validation_warnings() {
+        tell(warning.policy_id().to_string(), warning, Severity::Warning);
     }
     faults
 }
 
-fn at_policy(policy: &Policy, file: &str, text: &str, message: String) -> Fault {
-    // The rule's own words tell where it stands.
-    let offset = policy
-        .annotation("id")
-        .and_then(|id| text.find(&format!("@id(\"{id}\")")))
-        .or_else(|| policy.to_cedar().and_then(|source| text.find(source.trim())));
-    let place = offset.map(|offset| line_and_column(text, offset));
-    Fault { file: file.to_owned(), place, message }
+/// Where a rule stands: from its first annotation to its semicolon.
+fn place(policy: &Policy, text: &str) -> Option<Span> {
+    let source = policy.to_cedar()?;
+    let source = source.trim();
+    let begin = text.find(source)?;
+    Some(span(text, begin, source.len()))
 }
 
-fn label(fault: &dyn Diagnostic) -> Option<usize> {
-    fault.labels()?.next().map(|label| label.offset())
-}
-
-fn message(fault: &dyn Diagnostic) -> String {
-    match fault.help() {
-        Some(help) => format!("{fault} ({help})"),
-        None => fault.to_string(),
+/// A fault that Cedar found.
+fn told(fault: &dyn Diagnostic, file: &str, text: &str) -> Fault {
+    let label = fault.labels().and_then(|mut labels| labels.next());
+    Fault {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        span: label.map(|label| span(text, label.offset(), label.len())),
+        message: fault.to_string(),
+        help: fault.help().map(|help| help.to_string()),
     }
+}
+
+pub(crate) fn span(text: &str, offset: usize, len: usize) -> Span {
+    let (line, column) = line_and_column(text, offset);
+    let (end_line, end_column) = line_and_column(text, offset.saturating_add(len));
+    Span { line, column, end_line, end_column }
 }
 
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {

@@ -1,13 +1,12 @@
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
-    PolicySet, Request, Response, RestrictedExpression, Schema,
+    Authorizer, Entities, EntityUid, PolicyId, PolicySet, Request, Response, Schema,
 };
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use reeve_domain::{
     Action, BundleDocument, Decision, DecisionInput, Digest, Kind, ModelFacts, Obligations,
     PlanName, Region, RegionRefusal, RuleId, RuleRef, TenantFacts, TenantId,
@@ -17,12 +16,17 @@ use serde::Serialize;
 
 use crate::{
     bundle::{Bundle, Plan},
-    compile::{self, CompileError, CompiledRule, Fault},
-    obligations,
+    compile::{self, CompileError, CompiledRule, FLOOR, Fault, Span, single},
+    facts::{self, Called, Names},
+    lint, obligations,
+    specialise::{Known, Slice},
 };
 
-/// Tenants and models whose entities are kept ready.
+/// Tenants and models that rules are kept specialised for.
 const MOST_KEPT: usize = 10_000;
+/// States of a tenant and a model that are kept side by side: calls of a few microseconds before
+/// and after a change, and recorded traffic from before and after it, come in any order.
+const MOST_STATES: usize = 4;
 
 /// Whether a rule permits or forbids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -51,8 +55,43 @@ pub struct Rule {
     pub actions: Vec<String>,
     /// Its Cedar text.
     pub source: String,
-    /// The bundle's file that it stands in.
+    /// The bundle's file that it stands in; [`FLOOR`] for those that hold under every bundle.
     pub file: String,
+    /// Where in the file.
+    pub span: Option<Span>,
+}
+
+/// How rules are evaluated. The answers are the same; a test sees to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evaluation {
+    /// Only what is left of the rules when tenant, model and action are known, and an answer that
+    /// was given before to the same question is given again.
+    Remembered,
+    /// Only what is left of the rules when tenant, model and action are known.
+    Specialised,
+    /// Every rule of the bundle.
+    Full,
+}
+
+/// A decision, and the rules that took part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The decision.
+    pub decision: Decision,
+    /// The rules that permitted, forbade or obliged.
+    pub matched: BTreeSet<RuleId>,
+}
+
+/// What one region's rules say: those that decided, and those that lay obligations.
+pub(crate) struct RegionAnswer<'a> {
+    pub(crate) by: Vec<&'a CompiledRule>,
+    pub(crate) duties: Vec<&'a CompiledRule>,
+}
+
+/// Why a region was refused: rules that forbid, or a failure.
+pub(crate) enum RegionRefused<'a> {
+    By(Vec<&'a CompiledRule>),
+    Failed,
 }
 
 /// A bundle that can be enforced.
@@ -61,38 +100,22 @@ pub struct Engine {
     bundle: Bundle,
     schema: Schema,
     authorizer: Authorizer,
+    names: Names,
+    /// Every rule, for [`Evaluation::Full`].
+    all: PolicySet,
     classify: PolicySet,
     explain: PolicySet,
     obligate: PolicySet,
     rules: HashMap<PolicyId, CompiledRule>,
     order: Vec<PolicyId>,
-    names: Names,
-    kept: Mutex<HashMap<(TenantId, Digest), Arc<Known>>>,
-    detector: Detector,
+    warnings: Vec<Fault>,
+    /// Whether answers depend on how long texts are, or on how many subjects' data left.
+    reads_size: bool,
+    reads_transfers: bool,
+    kept: RwLock<HashMap<(TenantId, Digest), Vec<Arc<Known>>>>,
+    detector: Arc<Detector>,
     /// Of tenants with recognisers of their own.
-    detectors: HashMap<TenantId, Detector>,
-}
-
-/// Entity names that are the same for every call.
-struct Names {
-    tenant: EntityTypeName,
-    model: EntityTypeName,
-    classify: EntityUid,
-    explain: EntityUid,
-    obligate: EntityUid,
-}
-
-/// A tenant and a model as Cedar sees them.
-struct Known {
-    tenant: TenantFacts,
-    model: ModelFacts,
-    entities: Entities,
-}
-
-/// Why a region was refused: rules that forbid, or a failure.
-enum Refused {
-    By(Vec<RuleRef>),
-    Failed,
+    detectors: Arc<HashMap<TenantId, Detector>>,
 }
 
 impl Engine {
@@ -101,61 +124,74 @@ impl Engine {
         let bundle =
             Bundle::parse(document).map_err(|unreadable| single(unreadable.to_string()))?;
         let compiled = compile::compile(&bundle)?;
-        let set = |action: &str| {
-            let chosen = compiled
-                .rules
-                .iter()
-                .filter(|rule| compile::is_about(&rule.policy, action))
-                .map(|rule| rule.policy.clone());
+        let (detector, detectors) = detectors(&bundle, &compiled.rules)?;
+        let warnings = compiled.warnings;
+        let mut engine = Self::of(
+            document.digest,
+            bundle,
+            compiled.schema,
+            compiled.rules,
+            Arc::new(detector),
+            Arc::new(detectors),
+        )?;
+        engine.warnings = warnings;
+        Ok(engine)
+    }
+
+    fn of(
+        digest: Digest,
+        bundle: Bundle,
+        schema: Schema,
+        rules: Vec<CompiledRule>,
+        detector: Arc<Detector>,
+        detectors: Arc<HashMap<TenantId, Detector>>,
+    ) -> Result<Self, CompileError> {
+        let set = |chosen: &dyn Fn(&CompiledRule) -> bool| {
+            let chosen = rules.iter().filter(|rule| chosen(rule)).map(|rule| rule.policy.clone());
             PolicySet::from_policies(chosen).map_err(|fault| single(fault.to_string()))
         };
-        let action = |name: &str| {
-            let kind: EntityTypeName =
-                "Action".parse().map_err(|_| single("no action type".to_owned()))?;
-            Ok::<_, CompileError>(EntityUid::from_type_name_and_id(kind, EntityId::new(name)))
+        let about = |action: &'static str| {
+            set(&move |rule: &CompiledRule| compile::is_about(&rule.policy, action))
         };
-        let kind =
-            |name: &str| name.parse::<EntityTypeName>().map_err(|fault| single(fault.to_string()));
-        let privacy = &bundle.privacy;
-        let redacted = compiled.rules.iter().flat_map(|rule| rule.obligations.redact.keys());
-        let kinds: BTreeSet<Kind> = privacy.detect.iter().chain(redacted).cloned().collect();
-        let detector = |tenant: Option<&TenantId>| {
-            Detector::new(&kinds)
-                .at_least(privacy.minimum.share())
-                .with(&privacy.recognisers, tenant)
-                .map(|detector| detector.with_thresholds(&privacy.thresholds))
-                .map_err(|refused| single(refused.to_string()))
+        let reads = |attributes: &[&str]| {
+            let reads = |rule: &CompiledRule| {
+                attributes.iter().any(|attribute| rule.terms.reads_context(attribute))
+            };
+            rules.iter().any(reads)
         };
-        let tenants: BTreeSet<&TenantId> =
-            privacy.recognisers.iter().flat_map(|own| &own.tenants).collect();
         Ok(Self {
-            detector: detector(None)?,
-            detectors: tenants
-                .into_iter()
-                .map(|tenant| Ok((tenant.clone(), detector(Some(tenant))?)))
-                .collect::<Result<_, CompileError>>()?,
-            digest: document.digest,
-            classify: set("classify")?,
-            explain: set("explain")?,
-            obligate: set("obligate")?,
+            digest,
             authorizer: Authorizer::new(),
-            names: Names {
-                tenant: kind("Tenant")?,
-                model: kind("Model")?,
-                classify: action("classify")?,
-                explain: action("explain")?,
-                obligate: action("obligate")?,
-            },
-            order: compiled.rules.iter().map(|rule| PolicyId::new(rule.id.as_str())).collect(),
-            rules: compiled
-                .rules
-                .into_iter()
-                .map(|rule| (PolicyId::new(rule.id.as_str()), rule))
-                .collect(),
-            schema: compiled.schema,
+            names: Names::new()?,
+            all: set(&|_| true)?,
+            classify: about("classify")?,
+            explain: about("explain")?,
+            obligate: about("obligate")?,
+            reads_size: reads(&["items", "characters"]),
+            reads_transfers: reads(&["transferred", "transferred_sensitive"]),
+            order: rules.iter().map(|rule| PolicyId::new(rule.id.as_str())).collect(),
+            rules: rules.into_iter().map(|rule| (PolicyId::new(rule.id.as_str()), rule)).collect(),
+            warnings: Vec::new(),
+            schema,
             bundle,
-            kept: Mutex::default(),
+            kept: RwLock::default(),
+            detector,
+            detectors,
         })
+    }
+
+    /// The same bundle as if one rule were not in it. For seeing what a rule is good for; it is
+    /// never enforced, and its digest is that of the whole bundle.
+    pub fn without(&self, rule: &RuleId) -> Result<Self, CompileError> {
+        let left = self.in_order().filter(|other| other.id != *rule).cloned().collect();
+        Self::of(
+            self.digest,
+            self.bundle.clone(),
+            self.schema.clone(),
+            left,
+            Arc::clone(&self.detector),
+            Arc::clone(&self.detectors),
+        )
     }
 
     /// The bundle's digest.
@@ -178,14 +214,81 @@ impl Engine {
         self.detectors.get(tenant).unwrap_or(&self.detector)
     }
 
-    /// All rules, in the order of the files.
+    /// Kinds of personal data that are looked for in everybody's texts.
+    pub fn kinds(&self) -> BTreeSet<Kind> {
+        sought(&self.bundle, self.rules.values())
+    }
+
+    /// All rules, those of the floor first, then in the order of the files.
     pub fn rules(&self) -> Vec<Rule> {
-        self.order.iter().filter_map(|id| self.rules.get(id)).map(as_people_read_it).collect()
+        self.in_order().map(as_people_read_it).collect()
+    }
+
+    /// One rule.
+    pub fn rule(&self, id: &RuleId) -> Option<Rule> {
+        self.rules.get(&PolicyId::new(id.as_str())).map(as_people_read_it)
+    }
+
+    /// What is hardly meant, and what law does not let a bundle say. Errors among it keep a bundle
+    /// from being activated.
+    pub fn faults(&self) -> Vec<Fault> {
+        let rules: Vec<CompiledRule> = self.in_order().cloned().collect();
+        self.warnings.iter().cloned().chain(lint::lint(&self.bundle, &rules)).collect()
+    }
+
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &CompiledRule> {
+        self.order.iter().filter_map(|id| self.rules.get(id))
+    }
+
+    pub(crate) fn compiled(&self, id: &RuleId) -> Option<&CompiledRule> {
+        self.rules.get(&PolicyId::new(id.as_str()))
+    }
+
+    /// Whether the number of subjects whose data left matters to any rule.
+    pub fn counts_transfers(&self) -> bool {
+        self.reads_transfers
+    }
+
+    /// Specialises the rules for a tenant and a model ahead of the first call. False if that
+    /// cannot be done; calls would then be denied.
+    pub fn prepare(
+        &self,
+        tenant: &TenantFacts,
+        model: &ModelFacts,
+        at: reeve_domain::Timestamp,
+    ) -> bool {
+        self.known(tenant, model, at).is_some()
     }
 
     /// Decides a call: once for each candidate region, then the obligations of each that is
     /// permitted. Never fails: what cannot be evaluated is denied.
     pub fn decide(&self, input: &DecisionInput) -> Decision {
+        self.answer(input).decision.clone()
+    }
+
+    /// Decides a call, and says which rules took part.
+    pub fn answer(&self, input: &DecisionInput) -> Arc<Answer> {
+        let known = self.known(&input.tenant, &input.model, input.at);
+        let Some(known) = known else { return Arc::new(self.assembled(input, None)) };
+        let question = self.question(input);
+        if let Some(answer) = known.remembered(&question) {
+            return answer;
+        }
+        let answer = Arc::new(self.assembled(input, Some((&known, Evaluation::Specialised))));
+        known.remember(question, Arc::clone(&answer));
+        answer
+    }
+
+    /// Decides a call in a certain way.
+    pub fn decide_by(&self, input: &DecisionInput, how: Evaluation) -> Decision {
+        if how == Evaluation::Remembered {
+            return self.decide(input);
+        }
+        let known = self.known(&input.tenant, &input.model, input.at);
+        self.assembled(input, known.as_deref().map(|known| (known, how))).decision
+    }
+
+    fn assembled(&self, input: &DecisionInput, known: Option<(&Known, Evaluation)>) -> Answer {
         let mut decision = Decision {
             policy: self.digest,
             permitted: Vec::new(),
@@ -193,179 +296,214 @@ impl Engine {
             rules: Vec::new(),
             obligations: Obligations::default(),
         };
-        let known = self.known(&input.tenant, &input.model);
-        let mut rules = BTreeSet::new();
+        let called = Called::new(input);
+        let mut rules = BTreeMap::new();
+        let mut matched = BTreeSet::new();
         for region in &input.candidates {
             let answer = known
-                .as_ref()
-                .ok_or(Refused::Failed)
-                .and_then(|known| self.decide_region(input, region, known));
+                .ok_or(RegionRefused::Failed)
+                .and_then(|(known, how)| self.in_region(input, region, &called, known, how));
             match answer {
-                Ok((by, obligations)) => {
-                    rules.extend(by);
-                    obligations::join(&mut decision.obligations, &obligations);
+                Ok(RegionAnswer { by, duties }) => {
+                    matched.extend(by.iter().chain(&duties).map(|rule| rule.id.clone()));
+                    rules.extend(by.into_iter().map(|rule| (&rule.id, rule)));
+                    for rule in duties {
+                        obligations::join(&mut decision.obligations, &rule.obligations);
+                    }
                     decision.permitted.push(region.clone());
                 }
-                Err(refused) => {
+                Err(RegionRefused::By(rules)) => {
+                    matched.extend(rules.iter().map(|rule| rule.id.clone()));
+                    let mut rules: Vec<RuleRef> = rules.into_iter().map(referred).collect();
+                    rules.sort_unstable();
                     let region = region.clone();
-                    decision.refused.push(match refused {
-                        Refused::By(rules) => RegionRefusal { region, rules, failed: false },
-                        Refused::Failed => {
-                            RegionRefusal { region, rules: Vec::new(), failed: true }
-                        }
-                    });
+                    decision.refused.push(RegionRefusal { region, rules, failed: false });
                 }
+                Err(RegionRefused::Failed) => decision.refused.push(failed(region.clone())),
             }
         }
-        decision.rules = rules.into_iter().collect();
-        decision
+        if obligations::can_be_met(&decision.obligations) {
+            decision.rules = rules.into_values().map(referred).collect();
+        } else {
+            // Nothing that was permitted can be kept as it must be.
+            decision.refused.extend(decision.permitted.drain(..).map(failed));
+            decision.obligations = Obligations::default();
+        }
+        Answer { decision, matched }
     }
 
-    fn decide_region(
-        &self,
+    /// What the rules say of one region.
+    pub(crate) fn in_region<'a>(
+        &'a self,
         input: &DecisionInput,
         region: &Region,
+        called: &Called,
         known: &Known,
-    ) -> Result<(Vec<RuleRef>, Obligations), Refused> {
-        let (action, policies) = match input.action {
-            Action::Classify => (&self.names.classify, &self.classify),
-            Action::Explain => (&self.names.explain, &self.explain),
+        how: Evaluation,
+    ) -> Result<RegionAnswer<'a>, RegionRefused<'a>> {
+        // A region that the bundle does not know has no law.
+        let rules = self.bundle.regions.get(region).ok_or(RegionRefused::Failed)?;
+        let context = called.context(input, region, rules).ok_or(RegionRefused::Failed)?;
+        let request = |action: &EntityUid| {
+            Request::new(
+                self.names.tenant(&input.tenant),
+                action.clone(),
+                self.names.model(&input.model),
+                context.clone(),
+                Some(&self.schema),
+            )
+            .map_err(|_| RegionRefused::Failed)
         };
-        let access = self.ask(input, region, action, policies, known)?;
-        let mut by: Vec<RuleRef> = self.referred(&access);
-        by.sort_unstable();
+        let (action, slice) = match input.action {
+            Action::Classify => (&self.names.classify, &known.classify),
+            Action::Explain => (&self.names.explain, &known.explain),
+        };
+        let asked = request(action)?;
+        let rules = if how == Evaluation::Full { &self.all } else { &slice.residual };
+        let access = self.ask(&asked, rules, &known.entities)?;
+        let by = self.rules_of(&access)?;
         if access.decision() != cedar_policy::Decision::Allow {
-            return Err(Refused::By(by));
+            return Err(RegionRefused::By(by));
         }
-        let duties = self.ask(input, region, &self.names.obligate, &self.obligate, known)?;
-        let mut all = Obligations::default();
-        for id in duties.diagnostics().reason() {
-            let rule = self.rules.get(id).ok_or(Refused::Failed)?;
-            obligations::join(&mut all, &rule.obligations);
-        }
-        Ok((by, all))
+        let duties = if how == Evaluation::Full {
+            self.ask(&request(&self.names.obligate)?, &self.all, &known.entities)?
+        } else {
+            // What is left of these rules no longer asks for the action.
+            self.ask(&asked, &known.obligate.residual, &known.entities)?
+        };
+        Ok(RegionAnswer { by, duties: self.rules_of(&duties)? })
     }
 
     /// Asks Cedar. A rule that errs would be skipped; here that refuses.
-    fn ask(
+    fn ask<'a>(
         &self,
-        input: &DecisionInput,
-        region: &Region,
-        action: &EntityUid,
+        request: &Request,
         policies: &PolicySet,
-        known: &Known,
-    ) -> Result<Response, Refused> {
-        let request = Request::new(
-            self.tenant_uid(&input.tenant),
-            action.clone(),
-            self.model_uid(&input.model),
-            context(input, region).ok_or(Refused::Failed)?,
-            Some(&self.schema),
-        )
-        .map_err(|_| Refused::Failed)?;
-        let response = self.authorizer.is_authorized(&request, policies, &known.entities);
+        entities: &Entities,
+    ) -> Result<Response, RegionRefused<'a>> {
+        let response = self.authorizer.is_authorized(request, policies, entities);
         if response.diagnostics().errors().next().is_some() {
-            return Err(Refused::Failed);
+            return Err(RegionRefused::Failed);
         }
         Ok(response)
     }
 
-    fn referred(&self, response: &Response) -> Vec<RuleRef> {
-        response
-            .diagnostics()
-            .reason()
-            .filter_map(|id| self.rules.get(id))
-            .map(|rule| RuleRef { id: rule.id.clone(), reason: text(rule, "reason") })
-            .collect()
+    fn rules_of<'a>(
+        &'a self,
+        response: &Response,
+    ) -> Result<Vec<&'a CompiledRule>, RegionRefused<'a>> {
+        let found = response.diagnostics().reason().map(|id| self.rules.get(id));
+        found.collect::<Option<_>>().ok_or(RegionRefused::Failed)
     }
 
-    fn tenant_uid(&self, tenant: &TenantFacts) -> EntityUid {
-        let id = EntityId::new(tenant.id.as_str());
-        EntityUid::from_type_name_and_id(self.names.tenant.clone(), id)
-    }
-
-    fn model_uid(&self, model: &ModelFacts) -> EntityUid {
-        let id = EntityId::new(model.digest.to_string());
-        EntityUid::from_type_name_and_id(self.names.model.clone(), id)
-    }
-
-    /// The entities of a call. They are the same for every call of a tenant to a model, so they
-    /// are kept until one of the two changes.
-    fn known(&self, tenant: &TenantFacts, model: &ModelFacts) -> Option<Arc<Known>> {
+    /// The entities of a call and the rules as they are for it. They are the same for every call
+    /// of a tenant to a model until one of the two changes or something on file runs out.
+    pub(crate) fn known(
+        &self,
+        tenant: &TenantFacts,
+        model: &ModelFacts,
+        at: reeve_domain::Timestamp,
+    ) -> Option<Arc<Known>> {
         let name = (tenant.id.clone(), model.digest);
-        if let Some(known) = self.kept.lock().get(&name)
-            && known.tenant == *tenant
-            && known.model == *model
-        {
-            return Some(Arc::clone(known));
+        if let Some(known) = self.kept.read().get(&name).and_then(|kept| {
+            kept.iter().rev().find(|known| known.is_of(tenant, model, at)).map(Arc::clone)
+        }) {
+            return Some(known);
         }
-        let entities = self.entities(tenant, model)?;
-        let known = Arc::new(Known { tenant: tenant.clone(), model: model.clone(), entities });
-        let mut kept = self.kept.lock();
+        let entities = self.names.entities(tenant, model, at, &self.schema)?;
+        let slice = |action: &EntityUid, rules: &PolicySet| {
+            let (tenant, model) = (self.names.tenant(tenant), self.names.model(model));
+            Slice::of(rules, &tenant, action, &model, &entities, &self.schema)
+        };
+        let known = Arc::new(Known::new(
+            tenant,
+            model,
+            at,
+            slice(&self.names.classify, &self.classify)?,
+            slice(&self.names.explain, &self.explain)?,
+            slice(&self.names.obligate, &self.obligate)?,
+            entities,
+        ));
+        let mut kept = self.kept.write();
         if kept.len() >= MOST_KEPT {
             kept.clear();
         }
-        kept.insert(name, Arc::clone(&known));
+        let states = kept.entry(name).or_default();
+        if states.len() >= MOST_STATES {
+            states.remove(0);
+        }
+        states.push(Arc::clone(&known));
         Some(known)
     }
 
-    fn entities(&self, tenant: &TenantFacts, model: &ModelFacts) -> Option<Entities> {
-        let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
-        let set = |names: Vec<&str>| RestrictedExpression::new_set(names.into_iter().map(string));
-        let tenant_entity = Entity::new_with_tags(
-            self.tenant_uid(tenant),
-            [
-                (
-                    "residency".to_owned(),
-                    set(tenant.residency.iter().map(|region| region.as_str()).collect()),
-                ),
-                (
-                    "purposes".to_owned(),
-                    set(tenant.purposes.iter().map(|purpose| purpose.as_str()).collect()),
-                ),
-            ],
-            HashSet::new(),
-            tenant.labels.iter().map(|(name, value)| (name.clone(), string(value))),
-        )
-        .ok()?;
-        let model_entity = Entity::new(
-            self.model_uid(model),
-            HashMap::from([
-                ("name".to_owned(), string(model.name.as_str())),
-                ("generative".to_owned(), RestrictedExpression::new_bool(model.generative)),
-                ("risk_class".to_owned(), string(&model.risk_class)),
-            ]),
-            HashSet::new(),
-        )
-        .ok()?;
-        Entities::from_entities([tenant_entity, model_entity], Some(&self.schema)).ok()
+    /// Everything of a call that its answer may depend on besides tenant, model and time, as bytes:
+    /// calls with the same question have the same answer.
+    fn question(&self, input: &DecisionInput) -> Vec<u8> {
+        let mut question = Vec::with_capacity(160);
+        let mut add = |text: &str| {
+            question.extend_from_slice(text.as_bytes());
+            question.push(0);
+        };
+        let mut list = |items: &mut dyn Iterator<Item = &str>| {
+            items.for_each(&mut add);
+            // No name holds this, so that two lists cannot run into one another.
+            add("\u{1}");
+        };
+        list(&mut [input.action.as_str()].into_iter());
+        list(&mut input.candidates.iter().map(|region| region.as_str()));
+        list(&mut input.scopes.iter().map(|scope| scope.as_str()));
+        list(&mut input.purpose.iter().map(|purpose| purpose.as_str()));
+        list(&mut input.subject_country.iter().map(|country| country.as_str()));
+        list(&mut input.consents.iter().map(String::as_str));
+        list(&mut input.data_categories.iter().map(String::as_str));
+        list(&mut input.subject_age.iter().map(|age| age.as_str()));
+        list(&mut input.result_use.iter().map(|result_use| result_use.as_str()));
+        list(&mut input.found.keys().map(Kind::as_str));
+        question.push(u8::from(input.shared_key));
+        if self.reads_size {
+            question.extend_from_slice(&input.items.to_le_bytes());
+            question.extend_from_slice(&input.characters.to_le_bytes());
+        }
+        if self.reads_transfers {
+            let count = facts::transferred(input);
+            question.extend_from_slice(&count.subjects.to_le_bytes());
+            question.extend_from_slice(&count.sensitive.to_le_bytes());
+        }
+        question
     }
 }
 
-fn single(message: String) -> CompileError {
-    CompileError { faults: vec![Fault { file: "bundle".to_owned(), place: None, message }] }
+/// Kinds that rules ask about or redact.
+fn sought<'a>(bundle: &Bundle, rules: impl Iterator<Item = &'a CompiledRule>) -> BTreeSet<Kind> {
+    let redacted = rules.flat_map(|rule| rule.obligations.redact.keys());
+    bundle.privacy.detect.iter().chain(redacted).cloned().collect()
 }
 
-fn context(input: &DecisionInput, region: &Region) -> Option<Context> {
-    let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
-    let set = |names: Vec<&str>| RestrictedExpression::new_set(names.into_iter().map(string));
-    let number = |n: u64| RestrictedExpression::new_long(i64::try_from(n).unwrap_or(i64::MAX));
-    let mut pairs = vec![
-        ("region".to_owned(), string(region.as_str())),
-        ("action".to_owned(), string(input.action.as_str())),
-        ("scopes".to_owned(), set(input.scopes.iter().map(|scope| scope.as_str()).collect())),
-        ("consents".to_owned(), set(input.consents.iter().map(String::as_str).collect())),
-        ("found".to_owned(), set(input.found.keys().map(|kind| kind.as_str()).collect())),
-        ("items".to_owned(), number(input.items)),
-        ("characters".to_owned(), number(input.characters)),
-    ];
-    if let Some(purpose) = &input.purpose {
-        pairs.push(("purpose".to_owned(), string(purpose.as_str())));
-    }
-    if let Some(country) = &input.subject_country {
-        pairs.push(("subject_country".to_owned(), string(country.as_str())));
-    }
-    Context::from_pairs(pairs).ok()
+fn detectors(
+    bundle: &Bundle,
+    rules: &[CompiledRule],
+) -> Result<(Detector, HashMap<TenantId, Detector>), CompileError> {
+    let privacy = &bundle.privacy;
+    let kinds = sought(bundle, rules.iter());
+    let detector = |tenant: Option<&TenantId>| {
+        Detector::new(&kinds)
+            .at_least(privacy.minimum.share())
+            .with(&privacy.recognisers, tenant)
+            .map(|detector| detector.with_thresholds(&privacy.thresholds))
+            .map_err(|refused| single(refused.to_string()))
+    };
+    let tenants: BTreeSet<&TenantId> =
+        privacy.recognisers.iter().flat_map(|own| &own.tenants).collect();
+    let own = tenants.into_iter().map(|tenant| Ok((tenant.clone(), detector(Some(tenant))?)));
+    Ok((detector(None)?, own.collect::<Result<_, CompileError>>()?))
+}
+
+fn failed(region: Region) -> RegionRefusal {
+    RegionRefusal { region, rules: Vec::new(), failed: true }
+}
+
+pub(crate) fn referred(rule: &CompiledRule) -> RuleRef {
+    RuleRef { id: rule.id.clone(), reason: text(rule, "reason") }
 }
 
 fn text(rule: &CompiledRule, annotation: &str) -> String {
@@ -387,7 +525,13 @@ fn as_people_read_it(rule: &CompiledRule) -> Rule {
             .filter(|action| compile::is_about(&rule.policy, action))
             .map(str::to_owned)
             .collect(),
-        source: rule.policy.to_string(),
+        source: rule.policy.to_cedar().unwrap_or_else(|| rule.policy.to_string()).trim().to_owned(),
         file: rule.file.clone(),
+        span: rule.span,
     }
+}
+
+/// Whether a rule holds under every bundle.
+pub fn is_floor(rule: &Rule) -> bool {
+    rule.file == FLOOR
 }

@@ -3,7 +3,7 @@ use reeve_domain::{Kind, LogLevel, Obligations, Redaction};
 use reeve_privacy::Profile;
 
 /// Annotations that say what a rule for `Action::"obligate"` obliges to.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "redact",
     "redact_profile",
     "generalise",
@@ -12,6 +12,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "remove",
     "log",
     "retain_days",
+    "retain_at_most_days",
     "notice",
     "human_review",
 ];
@@ -62,12 +63,12 @@ pub(crate) fn read(policy: &Policy) -> Result<Obligations, String> {
             other => return Err(format!("`@log` must be `metadata` or `sealed`, not `{other}`")),
         };
     }
-    if let Some(days) = policy.annotation("retain_days") {
-        obligations.retain_days = Some(
-            days.parse()
-                .map_err(|_| format!("`@retain_days` must be a number of days, not `{days}`"))?,
-        );
-    }
+    let days = |name: &str| {
+        let wrong = |text| format!("`@{name}` must be a number of days, not `{text}`");
+        policy.annotation(name).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
+    };
+    obligations.retain_days = days("retain_days")?;
+    obligations.retain_at_most_days = days("retain_at_most_days")?;
     if let Some(notices) = policy.annotation("notice") {
         obligations.notices = list(notices).into_iter().collect();
     }
@@ -91,6 +92,18 @@ pub(crate) fn join(all: &mut Obligations, more: &Obligations) {
     }
     all.log = all.log.max(more.log);
     all.retain_days = all.retain_days.max(more.retain_days);
+    all.retain_at_most_days = match (all.retain_at_most_days, more.retain_at_most_days) {
+        (Some(here), Some(there)) => Some(here.min(there)),
+        (here, there) => here.or(there),
+    };
     all.notices.extend(more.notices.iter().cloned());
     all.human_review |= more.human_review;
+}
+
+/// Whether both ends of retention can be kept.
+pub(crate) fn can_be_met(obligations: &Obligations) -> bool {
+    match (obligations.retain_days, obligations.retain_at_most_days) {
+        (Some(floor), Some(ceiling)) => floor <= ceiling,
+        _ => true,
+    }
 }

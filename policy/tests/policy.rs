@@ -1,119 +1,17 @@
 //! Bundles, what keeps them from being enforced, and what they decide.
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::path::Path;
 
 use reeve_domain::{
-    Action, Currency, Decision, DecisionInput, Digest, Kind, KindCounts, ModelFacts, ModelName,
-    Money, Purpose, Redaction, Region, Scope, TenantFacts, TenantId, Timestamp, Usage,
+    Currency, DecisionInput, Kind, LogLevel, Money, Purpose, Redaction, Region, TenantId, Usage,
 };
-use reeve_policy::{Bundle, CompileError, Engine, Prices, default_bundle};
-use serde::Deserialize;
+use reeve_policy::{
+    Bundle, CompileError, Engine, Pack, Prices, cases, cases::CaseInput, check, default_bundle,
+};
 
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    input: Input,
-    expect: Expect,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    residency: BTreeSet<Region>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    #[serde(default)]
-    purposes: BTreeSet<Purpose>,
-    purpose: Option<Purpose>,
-    scopes: Option<BTreeSet<Scope>>,
-    action: Option<Action>,
-    risk_class: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expect {
-    permitted: Vec<Region>,
-    rules: Option<Vec<String>>,
-    redact: Option<Vec<String>>,
-    retain_days: Option<u32>,
-    notices: Option<Vec<String>>,
-    #[serde(default)]
-    human_review: bool,
-}
-
-fn input(of: &Input) -> DecisionInput {
-    DecisionInput {
-        at: Timestamp::from_micros(0),
-        tenant: TenantFacts {
-            id: TenantId::new("acme").unwrap(),
-            residency: of.residency.clone(),
-            purposes: of.purposes.clone(),
-            labels: of.labels.clone(),
-        },
-        scopes: of.scopes.clone().unwrap_or_else(|| [Scope::new("classify").unwrap()].into()),
-        action: of.action.unwrap_or(Action::Classify),
-        model: ModelFacts {
-            name: ModelName::new("support").unwrap(),
-            version: "1".to_owned(),
-            digest: Digest::of(b"model"),
-            generative: false,
-            risk_class: of.risk_class.clone().unwrap_or_else(|| "minimal".to_owned()),
-        },
-        purpose: of.purpose.clone(),
-        subject_country: None,
-        consents: BTreeSet::new(),
-        found: KindCounts::new(),
-        items: 1,
-        characters: 10,
-        candidates: vec![Region::new("eu-west").unwrap(), Region::new("us-east").unwrap()],
-    }
-}
-
-fn cases() -> Vec<Case> {
-    serde_json::from_str(include_str!("../bundles/default/cases/decisions.json")).unwrap()
-}
-
-/// What differs from what a case expects.
-fn difference(case: &Case, decision: &Decision) -> Option<String> {
-    let expect = &case.expect;
-    let rules: BTreeSet<String> = decision
-        .rules
-        .iter()
-        .chain(
-            decision
-                .refused
-                .iter()
-                .filter(|_| decision.permitted.is_empty())
-                .flat_map(|refused| &refused.rules),
-        )
-        .map(|rule| rule.id.to_string())
-        .collect();
-    let redact: Vec<String> = decision
-        .obligations
-        .redact
-        .iter()
-        .map(|(kind, how)| match how {
-            Redaction::Replace => kind.to_string(),
-            how => format!("{}:{kind}", how.as_str()),
-        })
-        .collect();
-    let notices: Vec<String> = decision.obligations.notices.iter().cloned().collect();
-    let same = decision.permitted == expect.permitted
-        && expect
-            .rules
-            .as_ref()
-            .is_none_or(|expected| expected.iter().all(|rule| rules.contains(rule)))
-        && expect.redact.as_ref().is_none_or(|expected| *expected == redact)
-        && expect.retain_days.is_none_or(|days| decision.obligations.retain_days == Some(days))
-        && expect.notices.as_ref().is_none_or(|expected| *expected == notices)
-        && expect.human_review == decision.obligations.human_review
-        && !decision.refused.iter().any(|refused| refused.failed);
-    (!same).then(|| format!("{}: {decision:?}", case.name))
+fn input(of: &CaseInput) -> DecisionInput {
+    of.input(&["eu-west", "us-east"].map(|name| Region::new(name).unwrap())).unwrap()
 }
 
 fn compile(bundle: &Bundle) -> Result<Engine, CompileError> {
@@ -122,29 +20,124 @@ fn compile(bundle: &Bundle) -> Result<Engine, CompileError> {
 
 #[test]
 fn the_default_bundle_decides_as_its_cases_say() {
-    let engine = compile(&default_bundle()).unwrap();
-    for case in cases() {
-        if let Some(difference) = difference(&case, &engine.decide(&input(&case.input))) {
-            panic!("{difference}");
+    let checked = check(&default_bundle().document());
+    assert!(checked.may_be_activated(), "{:?} {:?}", checked.faults, checked.failures);
+    assert_eq!(checked.faults, []);
+}
+
+#[test]
+fn without_any_one_rule_some_case_fails() {
+    assert_eq!(cases::unproven(&default_bundle(), &[]).unwrap(), []);
+}
+
+#[test]
+fn packs_decide_as_their_cases_say_and_every_rule_is_needed_by_one() {
+    for pack in Pack::ALL {
+        let whole = compile(&Pack::reference(&[pack])).unwrap();
+        for case in pack.cases() {
+            let differences = case.differences(&whole);
+            assert!(differences.is_empty(), "{}: {}: {differences:?}", pack.name, case.name);
+        }
+        let cases = pack.cases();
+        for rule in whole.rules().iter().filter(|rule| rule.file == pack.file()) {
+            assert!(rule.article.is_some(), "{}: no article", rule.id);
+            let without = whole.without(&rule.id).unwrap();
+            let missed = cases.iter().any(|case| !case.differences(&without).is_empty());
+            assert!(missed, "{}: no case needs `{}`", pack.name, rule.id);
         }
     }
 }
 
 #[test]
-fn without_any_one_rule_some_case_fails() {
-    let bundle = default_bundle();
-    for rule in compile(&bundle).unwrap().rules() {
-        let mut without = bundle.clone();
-        let text = without.cedar.get_mut(&rule.file).unwrap();
-        let begin = text.find(&format!("@id(\"{}\")", rule.id)).unwrap();
-        let end = text[begin..].find(";\n").unwrap() + begin + 1;
-        text.replace_range(begin..end, "");
-        let engine = compile(&without).unwrap();
-        let noticed = cases()
-            .iter()
-            .any(|case| difference(case, &engine.decide(&input(&case.input))).is_some());
-        assert!(noticed, "no case needs `{}`", rule.id);
+fn packs_compose() {
+    // Each pair, and all at once, can be activated, and the strictest of each obligation holds.
+    for (at, first) in Pack::ALL.iter().enumerate() {
+        for second in &Pack::ALL[at + 1..] {
+            let checked = check(&Pack::reference(&[*first, *second]).document());
+            assert!(checked.may_be_activated(), "{:?}", checked.faults);
+        }
     }
+    let engine = compile(&Pack::reference(&Pack::ALL)).unwrap();
+    let all = CaseInput {
+        residency: [Region::new("eu-west").unwrap()].into(),
+        labels: [("jurisdiction", "EU"), ("hipaa", "covered-entity")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        purposes: [Purpose::new("treatment").unwrap()].into(),
+        purpose: Some(Purpose::new("treatment").unwrap()),
+        agreements: [("baa".to_owned(), None), ("dpa".to_owned(), None)].into(),
+        ..CaseInput::default()
+    };
+    let decision = engine.decide(&input(&all));
+    assert_eq!(decision.permitted, [Region::new("eu-west").unwrap()]);
+    let obligations = &decision.obligations;
+    assert_eq!(obligations.log, LogLevel::Sealed, "hipaa asks for more than gdpr");
+    assert_eq!(obligations.retain_days, Some(2190));
+    assert_eq!(obligations.retain_at_most_days, Some(2190));
+    assert!(obligations.redact.contains_key(&Kind::of("US_NPI")), "{obligations:?}");
+    // What only one of them asks for denies.
+    let without = CaseInput { agreements: [("dpa".to_owned(), None)].into(), ..all };
+    let decision = engine.decide(&input(&without));
+    assert_eq!(decision.refused[0].rules[0].id.as_str(), "hipaa-no-baa");
+}
+
+#[test]
+fn what_law_does_not_allow_cannot_be_activated() {
+    let faults = |text: &str| {
+        let mut bundle = default_bundle();
+        bundle.cedar.insert("mine.cedar".to_owned(), text.to_owned());
+        let checked = check(&bundle.document());
+        assert!(checked.engine.is_some(), "{:?}", checked.faults);
+        let told = checked.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        (checked.may_be_activated(), told)
+    };
+    let head = "@id(\"mine\")@title(\"t\")@reason(\"r\")";
+    let duty = "permit (principal, action == Action::\"obligate\", resource);";
+    for (rule, may, part) in [
+        (format!("{head}@retain_days(\"183\") {duty}"), true, ""),
+        (format!("{head}@retain_days(\"182\") {duty}"), false, "Regulation (EU) 2024/1689 Art. 19"),
+        (format!("{head}@retain_at_most_days(\"182\") {duty}"), false, "Art. 19, 26(6)"),
+        (
+            format!(
+                "{head}@retain_at_most_days(\"183\") {duty}\n{}@retain_days(\"184\") {duty}",
+                head.replace("mine", "longer")
+            ),
+            false,
+            "mine.cedar:1:1: `mine` keeps records for 183 days at most, `longer` for 184 at least",
+        ),
+        (
+            format!(
+                "{head} permit (principal, action == Action::\"classify\", resource) when {{ context has purpose && context.purpose == \"social-scoring\" }};"
+            ),
+            false,
+            "prohibited practice (Regulation (EU) 2024/1689 Art. 5)",
+        ),
+        (
+            format!(
+                "{head} forbid (principal, action, resource) when {{ context has instrument && context.instrument == \"x\" }};"
+            ),
+            true,
+            "`regions.us-east` (US) names no instrument",
+        ),
+        (
+            format!(
+                "{head} forbid (principal, action == Action::\"classify\", resource) when {{ false }};"
+            ),
+            true,
+            "mine.cedar:1:",
+        ),
+    ] {
+        let (may_be_activated, told) = faults(&rule);
+        assert_eq!(may_be_activated, may, "{rule}: {told}");
+        assert!(told.contains(part), "{rule}: {told}");
+    }
+    // A golden case that comes out otherwise.
+    let mut bundle = default_bundle();
+    let cases = bundle.cases.get_mut("decisions.json").unwrap();
+    cases[0].expect.permitted.clear();
+    let checked = check(&bundle.document());
+    assert!(!checked.may_be_activated());
+    assert_eq!(checked.failures[0].differences, ["permitted: expected none, got eu-west"]);
 }
 
 #[test]
@@ -152,6 +145,19 @@ fn the_built_in_bundle_is_the_directorys_and_documents_round_trip() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("bundles/default");
     let bundle = Bundle::from_dir(&dir).unwrap();
     assert_eq!(bundle, default_bundle());
+    let other = tempfile::tempdir().unwrap();
+    let with_packs = Pack::reference(&Pack::ALL);
+    with_packs.write_dir(other.path()).unwrap();
+    assert_eq!(Bundle::from_dir(other.path()).unwrap(), with_packs);
+    bundle.write_dir(other.path()).unwrap();
+    assert_eq!(Bundle::from_dir(other.path()).unwrap(), bundle);
+    let manifest = other.path().join("bundle.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, format!("packs = [\"gdpr\"]\n{text}")).unwrap();
+    let taken_in = Bundle::from_dir(other.path()).unwrap();
+    assert_eq!(taken_in.cedar["packs/gdpr.cedar"], Pack::named("gdpr").unwrap().cedar);
+    std::fs::write(&manifest, format!("packs = [\"gdpq\"]\n{text}")).unwrap();
+    assert!(Bundle::from_dir(other.path()).unwrap_err().to_string().contains("gdpr, pipl"));
     let document = bundle.document();
     assert_eq!(Bundle::parse(&document).unwrap(), bundle);
     assert_eq!(Bundle::parse(&document).unwrap().document(), document);
@@ -209,14 +215,10 @@ fn with(rule: &str, privacy: &str) -> Result<Engine, CompileError> {
 }
 
 fn in_the_eu() -> DecisionInput {
-    input(&Input {
+    input(&CaseInput {
         residency: [Region::new("eu-west").unwrap()].into(),
         labels: [("jurisdiction".to_owned(), "EU".to_owned())].into(),
-        purposes: BTreeSet::new(),
-        purpose: None,
-        scopes: None,
-        action: None,
-        risk_class: None,
+        ..CaseInput::default()
     })
 }
 
@@ -317,20 +319,19 @@ fn a_rule_that_errs_denies() {
             .to_owned(),
     );
     let engine = compile(&bundle).unwrap();
-    let case = cases().into_iter().next().unwrap();
-    let decision = engine.decide(&input(&case.input));
+    let decision = engine.decide(&in_the_eu());
     assert!(decision.permitted.is_empty());
     assert!(decision.refused.iter().all(|refused| refused.failed));
-    assert!(compile(&default_bundle()).unwrap().decide(&input(&case.input)).is_allowed());
+    assert!(compile(&default_bundle()).unwrap().decide(&in_the_eu()).is_allowed());
 }
 
 #[test]
 fn an_engine_follows_a_tenant_that_changes() {
     let engine = compile(&default_bundle()).unwrap();
-    let mut case = cases().into_iter().next().unwrap();
-    assert!(engine.decide(&input(&case.input)).is_allowed());
-    case.input.residency.clear();
-    assert!(!engine.decide(&input(&case.input)).is_allowed());
+    let mut call = in_the_eu();
+    assert!(engine.decide(&call).is_allowed());
+    call.tenant.residency.clear();
+    assert!(!engine.decide(&call).is_allowed());
 }
 
 #[test]

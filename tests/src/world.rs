@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 use reeve_domain::{
-    ApiKey, Clock as _, Entropy as _, KeyId, ModelFacts, ModelName, ModelVersion, PlanName, Pod,
-    PodId, Record, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts, TenantId,
-    TenantStatus, Timestamp,
+    ApiKey, Clock as _, Entropy as _, KeyId, LegalFacts, ModelFacts, ModelName, ModelVersion,
+    PlanName, Pod, PodId, Record, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts,
+    TenantId, TenantStatus, Timestamp,
 };
 use reeve_identity::{ApiKeySecret, Pepper};
 use reeve_ledger::Reader;
@@ -128,7 +128,7 @@ impl World {
         let document = options.bundle.document();
         store.write(|c| {
             reeve_store::policy::insert_bundle(c, &document, "test", now)?;
-            reeve_store::policy::activate(c, &document.digest, "test", now)
+            reeve_store::policy::activate(c, &document.digest, "test", None, now)
         })?;
         fs::write(
             root.join("reeve.toml"),
@@ -248,7 +248,7 @@ impl World {
         let now = SystemClock::default().now();
         self.store.write(|c| {
             reeve_store::policy::insert_bundle(c, &document, "test", now)?;
-            reeve_store::policy::activate(c, &document.digest, "test", now)
+            reeve_store::policy::activate(c, &document.digest, "test", None, now)
         })?;
         Ok(())
     }
@@ -346,6 +346,7 @@ fn seed_tenant(
             residency: BTreeSet::from([Region::new(region)?]),
             purposes: BTreeSet::new(),
             labels,
+            legal: LegalFacts::default(),
         },
         display_name: id.to_owned(),
         plan: PlanName::new("standard")?,
@@ -374,6 +375,7 @@ fn seed_key(
         created_at: now,
         expires_at: None,
         revoked_at: None,
+        holder: None,
     };
     store.write(|c| reeve_store::api_key::insert(c, &key))?;
     Ok(TestTenant { id: tenant.clone(), key: key.id, secret: secret.reveal().to_owned() })
@@ -392,6 +394,8 @@ fn seed_model(
         digest: trained.digest,
         generative: trained.generative,
         risk_class: trained.risk_class,
+        conformity: false,
+        instructions: false,
     };
     let digest = facts.digest;
     let model = ModelVersion { facts, labels: trained.labels, shared_with: BTreeSet::new() };

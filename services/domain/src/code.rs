@@ -57,6 +57,8 @@ codes! {
     TenantSuspended = "tenant-suspended", 403, "The tenant is suspended.";
     /// A policy rule, or the absence of a permitting one, denies the call.
     DeniedByPolicy = "denied-by-policy", 403, "Policy does not permit this call.";
+    /// A policy change may not be made by whoever wrote it.
+    FourEyesRequired = "four-eyes-required", 403, "Whoever worked on a change cannot approve it.";
     /// A state-changing console request came without its CSRF token.
     CsrfTokenMismatch = "csrf-token-mismatch", 403, "The anti-forgery token is missing or wrong.";
     /// The person's roles do not allow the action.
@@ -71,6 +73,14 @@ codes! {
     MethodNotAllowed = "method-not-allowed", 405, "This method is not allowed here.";
     /// Something of that name exists already, or was changed meanwhile.
     Conflict = "conflict", 409, "This conflicts with what exists.";
+    /// What was to be approved or activated is not what was looked at.
+    ApprovalStale = "approval-stale", 409, "What was looked at has changed meanwhile.";
+    /// Another policy was activated since the change was begun.
+    PolicyConflict = "policy-conflict", 409, "Another policy was activated meanwhile.";
+    /// The change is not in a state that allows this.
+    WrongState = "wrong-state", 409, "The change is not in a state that allows this.";
+    /// The change was not simulated as it is.
+    SimulationRequired = "simulation-required", 409, "The change must be simulated as it is first.";
     /// The same idempotency key came with another body.
     IdempotencyKeyReused = "idempotency-key-reused", 409, "The idempotency key was used for another request.";
     /// The body is larger than the limit.
@@ -79,6 +89,8 @@ codes! {
     UnsupportedMediaType = "unsupported-media-type", 415, "The request body's media type is not supported.";
     /// The body is JSON but a field is missing, of the wrong type or out of its range.
     InvalidRequest = "invalid-request", 422, "A field of the request is not valid.";
+    /// The policy bundle cannot be activated.
+    PolicyInvalid = "policy-invalid", 422, "The policy cannot be put in force.";
     /// More calls a second than the plan allows.
     RateLimited = "rate-limited", 429, "Too many requests.";
     /// More calls at once than the plan allows.
@@ -95,6 +107,10 @@ codes! {
     PodFailed = "pod-failed", 502, "The model could not answer.";
     /// No healthy pod stands in a region that policy permits for this call.
     NoPodInPermittedRegion = "no-pod-in-permitted-region", 503, "No healthy pod stands in a permitted region.";
+    /// The model was stopped by an operator.
+    ModelStopped = "model-stopped", 503, "The model was stopped.";
+    /// Every region that policy permits was stopped by an operator.
+    RegionStopped = "region-stopped", 503, "The region was stopped.";
     /// The call could not be recorded, so it was not made.
     AuditUnavailable = "audit-unavailable", 503, "The call could not be recorded, so it was not made.";
     /// Personal data could not be looked for, so the call was not made.

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    Country, Digest, Kind, KindCounts, ModelName, Purpose, Region, RuleId, Scope, TenantId,
-    Timestamp,
+    Country, Digest, EntityName, Kind, KindCounts, ModelName, Purpose, Region, RuleId, Scope,
+    TenantId, Timestamp,
 };
 
 /// What a caller wants to do with a model; a Cedar action of the same name.
@@ -38,6 +38,123 @@ pub struct TenantFacts {
     pub purposes: BTreeSet<Purpose>,
     /// Free labels, such as `sector` → `health`, `jurisdiction` → `EU`.
     pub labels: BTreeMap<String, String>,
+    /// What is on file for the tenant that law asks for.
+    #[serde(default, skip_serializing_if = "LegalFacts::is_empty")]
+    pub legal: LegalFacts,
+}
+
+/// Until when something holds; none: until it is taken back.
+pub type Until = Option<Timestamp>;
+
+/// Whether something that holds `until` then holds `at` a moment.
+pub fn in_force(until: Until, at: Timestamp) -> bool {
+    until.is_none_or(|until| at < until)
+}
+
+/// What is on file for a tenant: agreements, instruments of transfer, bases, overseers. Names of
+/// persons are not among it, so that it may be recorded with every decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LegalFacts {
+    /// The legal entity that the tenant belongs to. Siblings are counted together where law counts
+    /// entities; none: the tenant stands alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityName>,
+    /// Agreements by name, `dpa` (GDPR Art. 28), `baa` (45 CFR 164.504(e)).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub agreements: BTreeMap<String, Until>,
+    /// Instruments of transfer by the jurisdiction that data may go to, `US` → `scc`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub instruments: BTreeMap<String, Instrument>,
+    /// Bases for processing categories of data, `health` → `9(2)(h)`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bases: BTreeMap<String, String>,
+    /// Purposes that a named person oversees (Regulation (EU) 2024/1689 Art. 26(2)).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub overseen: BTreeMap<Purpose, Until>,
+    /// Until when rules that yield in an emergency yield for this tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<Timestamp>,
+}
+
+impl LegalFacts {
+    /// Whether nothing is on file.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What permits a transfer of personal data to another jurisdiction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instrument {
+    /// Its kind: `scc`, `bcr`, `security-assessment`, `standard-contract`, `certification`.
+    pub kind: String,
+    /// Until when it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Until,
+}
+
+/// How old the person is that a text is about, as the caller states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgeGroup {
+    /// Under 14 years: PIPL Art. 31.
+    #[serde(rename = "under-14")]
+    Under14,
+    /// 14 to 17 years.
+    Minor,
+    /// 18 years or older.
+    Adult,
+}
+
+impl AgeGroup {
+    /// Every group.
+    pub const ALL: [Self; 3] = [Self::Under14, Self::Minor, Self::Adult];
+
+    /// The name on the wire and in Cedar.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Under14 => "under-14",
+            Self::Minor => "minor",
+            Self::Adult => "adult",
+        }
+    }
+}
+
+/// What the caller does with the result, as it states it (GDPR Art. 22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResultUse {
+    /// It informs; nothing is decided about a person.
+    Advisory,
+    /// Something is decided about a person, and a human reviews it.
+    Reviewed,
+    /// Something is decided about a person by machine alone.
+    Automated,
+}
+
+impl ResultUse {
+    /// Every use.
+    pub const ALL: [Self; 3] = [Self::Advisory, Self::Reviewed, Self::Automated];
+
+    /// The name on the wire and in Cedar.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Advisory => "advisory",
+            Self::Reviewed => "reviewed",
+            Self::Automated => "automated",
+        }
+    }
+}
+
+/// How many persons' data a legal entity has sent out of a jurisdiction since 1 January, this
+/// call's person included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TransferCount {
+    /// Distinct persons.
+    pub subjects: u64,
+    /// Distinct persons with sensitive data among it.
+    pub sensitive: u64,
 }
 
 /// What policy may know of a model version.
@@ -53,6 +170,17 @@ pub struct ModelFacts {
     pub generative: bool,
     /// Risk class under Regulation (EU) 2024/1689: `minimal`, `limited`, `high`.
     pub risk_class: String,
+    /// Whether a declaration of conformity is on file (Art. 47).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub conformity: bool,
+    /// Whether instructions for use are on file (Art. 13).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub instructions: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Everything that a decision depends on, features and never payloads, so that a recorded
@@ -75,6 +203,22 @@ pub struct DecisionInput {
     pub subject_country: Option<Country>,
     /// Consents that the caller states for the subject, such as `general`, `transfer`.
     pub consents: BTreeSet<String>,
+    /// Categories of data that the caller states, such as `health`, `important-data`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub data_categories: BTreeSet<String>,
+    /// How old the subject is, as the caller stated it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject_age: Option<AgeGroup>,
+    /// What is done with the result, as the caller stated it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_use: Option<ResultUse>,
+    /// Whether the credential is not one person's or one system's own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared_key: bool,
+    /// How many subjects' data would have left their jurisdiction with this call; none if it is not
+    /// known, which counts as more than any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<TransferCount>,
     /// Kinds of personal data found in the texts, and how many values of each.
     pub found: KindCounts,
     /// Number of texts.
@@ -141,6 +285,9 @@ pub struct Obligations {
     pub log: LogLevel,
     /// Days that the record must be kept at least.
     pub retain_days: Option<u32>,
+    /// Days after which the record must be gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_at_most_days: Option<u32>,
     /// Notices that the answer must carry, by name.
     pub notices: BTreeSet<String>,
     /// Whether a person must review the result before it is acted upon.
@@ -203,6 +350,48 @@ impl Decision {
     pub fn is_allowed(&self) -> bool {
         !self.permitted.is_empty()
     }
+}
+
+/// In which way a call would be treated otherwise by another policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flip {
+    /// It was allowed and would be denied.
+    Denied,
+    /// It was denied and would be allowed.
+    Allowed,
+    /// Something that is in its texts would be taken out, or more of it.
+    Redacted,
+    /// Something that is in its texts would be left, or more of it.
+    Exposed,
+    /// The region that processed it would no longer be permitted.
+    Rerouted,
+}
+
+impl Flip {
+    /// Every flip.
+    pub const ALL: [Self; 5] =
+        [Self::Denied, Self::Allowed, Self::Redacted, Self::Exposed, Self::Rerouted];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Allowed => "allowed",
+            Self::Redacted => "redacted",
+            Self::Exposed => "exposed",
+            Self::Rerouted => "rerouted",
+        }
+    }
+}
+
+/// How a policy that decides beside the active one, without effect, would have treated a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowDifference {
+    /// The other policy.
+    pub policy: Digest,
+    /// What would have been otherwise, and by which rules.
+    pub flips: BTreeMap<Flip, BTreeSet<RuleId>>,
 }
 
 #[cfg(test)]

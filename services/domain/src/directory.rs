@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, KeyId, ModelFacts, PlanName, PodId, Region, Scope, TenantFacts, TenantId, Timestamp,
+    Digest, KeyId, ModelFacts, ModelName, PlanName, PodId, Region, Scope, TenantFacts, TenantId,
+    Timestamp, UserId,
 };
 use std::collections::BTreeSet;
 
@@ -23,6 +24,35 @@ pub struct Directory {
     pub pods: Vec<Pod>,
     /// The active policy bundle.
     pub bundle: BundleDocument,
+    /// A bundle that decides beside it without effect.
+    #[serde(default)]
+    pub shadow: Option<BundleDocument>,
+    /// What is stopped.
+    #[serde(default)]
+    pub stops: Vec<Stop>,
+}
+
+/// What can be stopped at once for everybody, besides a tenant, which is suspended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "name")]
+pub enum StopTarget {
+    /// All versions of a model.
+    Model(ModelName),
+    /// Every pod of a region.
+    Region(Region),
+}
+
+/// Something that was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// What.
+    pub target: StopTarget,
+    /// Why, for people.
+    pub reason: String,
+    /// By whom.
+    pub by: UserId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Whether a tenant may call.
@@ -66,6 +96,9 @@ pub struct ApiKey {
     pub hash: Digest,
     /// What the key may be used for.
     pub scopes: BTreeSet<Scope>,
+    /// The one person or system that uses it; none: it is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it stops working by itself.

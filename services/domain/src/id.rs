@@ -106,6 +106,7 @@ macro_rules! slug_id {
 }
 
 slug_id!(/** A customer of the platform; owns keys, traffic and invoices. */ TenantId, "tenant");
+slug_id!(/** A legal entity that tenants belong to. */ EntityName, "legal entity");
 slug_id!(/** An API key's public name; not the secret. */ KeyId, "key id");
 slug_id!(/** A person who signs in to the console. */ UserId, "user");
 slug_id!(/** A place where data is processed, such as `eu-west`. */ Region, "region");

@@ -19,17 +19,19 @@ mod usage;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampOutOfRange};
 pub use code::{Code, UnknownCode};
 pub use decision::{
-    Action, Decision, DecisionInput, LogLevel, ModelFacts, Obligations, Redaction, RegionRefusal,
-    RuleRef, TenantFacts,
+    Action, AgeGroup, Decision, DecisionInput, Flip, Instrument, LegalFacts, LogLevel, ModelFacts,
+    Obligations, Redaction, RegionRefusal, ResultUse, RuleRef, ShadowDifference, TenantFacts,
+    TransferCount, Until, in_force,
 };
 pub use digest::{Digest, InvalidDigest};
 pub use directory::{
-    ApiKey, BundleDocument, Directory, JwtIssuer, ModelVersion, Pod, Tenant, TenantStatus,
+    ApiKey, BundleDocument, Directory, JwtIssuer, ModelVersion, Pod, Stop, StopTarget, Tenant,
+    TenantStatus,
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use id::{
-    Country, DecisionId, InvalidId, KeyId, ModelName, Origin, PlanName, PodId, Purpose, Region,
-    RuleId, Scope, SubjectHash, TenantId, UserId,
+    Country, DecisionId, EntityName, InvalidId, KeyId, ModelName, Origin, PlanName, PodId, Purpose,
+    Region, RuleId, Scope, SubjectHash, TenantId, UserId,
 };
 pub use kind::{Kind, KindCounts};
 pub use money::{Currency, Money, MoneyOverflow};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Code, Decision, DecisionId, DecisionInput, Digest, KeyId, KindCounts, Money, PodId, Region,
-    SubjectHash, TenantId, Timestamp, Usage, UserId,
+    ShadowDifference, SubjectHash, TenantId, Timestamp, Usage, UserId,
 };
 
 /// One leaf of a log, as JSON. It holds no payload and no personal data: ids, digests, kinds and
@@ -82,6 +82,9 @@ pub struct Intent {
     /// HMAC-SHA-256 of the redacted texts under a key of the gateway: proves sameness, tells
     /// nothing.
     pub payload: Digest,
+    /// What a policy in shadow would have decided otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowDifference>,
 }
 
 /// How a call ended.
@@ -172,6 +175,9 @@ pub struct Refusal {
     /// The decision, if the call came that far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Box<Decision>>,
+    /// What a policy in shadow would have decided otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowDifference>,
 }
 
 /// Refusals of callers that did not prove who they are, counted over a short time, so that a

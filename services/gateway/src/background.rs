@@ -9,7 +9,7 @@ use reeve_store::StoreError;
 use crate::{
     gate::{Gate, Shared},
     pods::PodHealth,
-    snapshot::{self, Snapshot},
+    snapshot::{self, Snapshot, SnapshotRefused},
 };
 
 /// How often the store's revision is looked at: revocation and activation reach every gateway
@@ -37,7 +37,8 @@ pub(crate) async fn first_snapshot(shared: &Arc<Shared>) {
                     revision = directory.revision,
                     "the store is away: serving from the snapshot on disk"
                 );
-                install(shared, &directory);
+                let snapshot = build(shared, &directory);
+                install(shared, directory.revision, snapshot);
             }
             Err(refused) => tracing::warn!(error = %refused, "no snapshot to serve from yet"),
         }
@@ -53,16 +54,15 @@ async fn follow(shared: Arc<Shared>) {
 }
 
 async fn catch_up(shared: &Arc<Shared>, away: &mut bool) {
-    let serving = shared.snapshot.load().as_ref().map(|snapshot| snapshot.revision);
-    let store = shared.store.clone();
-    let read = web::block(move || newer(&store, serving)).await;
-    match read {
+    let work = Arc::clone(shared);
+    // Reading the store and compiling policy both take their time, beside the calls.
+    match web::block(move || newer(&work)).await {
         Ok(Ok(newer)) => {
             if std::mem::take(away) {
                 tracing::info!("the store is back");
             }
-            if let Some(directory) = newer
-                && install(shared, &directory)
+            if let Some((directory, snapshot)) = newer
+                && install(shared, directory.revision, snapshot)
             {
                 keep(shared, directory).await;
             }
@@ -76,20 +76,28 @@ async fn catch_up(shared: &Arc<Shared>, away: &mut bool) {
     }
 }
 
+/// The directory and its snapshot, if the store has a newer one than is served from.
 fn newer(
-    store: &reeve_store::Store,
-    serving: Option<i64>,
-) -> Result<Option<Directory>, StoreError> {
-    let revision = store.read(reeve_store::revision::current)?;
-    if serving == Some(revision) {
+    shared: &Shared,
+) -> Result<Option<(Directory, Result<Snapshot, SnapshotRefused>)>, StoreError> {
+    let serving = shared.snapshot.load_full();
+    let revision = shared.store.read(reeve_store::revision::current)?;
+    if serving.as_ref().is_some_and(|snapshot| snapshot.revision == revision) {
         return Ok(None);
     }
-    store.read(reeve_store::directory::load).map(Some)
+    let directory = shared.store.read(reeve_store::directory::load)?;
+    let snapshot = build(shared, &directory);
+    Ok(Some((directory, snapshot)))
 }
 
-/// Puts a directory in force, if it can be enforced; else the one before stays.
-fn install(shared: &Shared, directory: &Directory) -> bool {
-    match Snapshot::build(directory, &shared.pods) {
+fn build(shared: &Shared, directory: &Directory) -> Result<Snapshot, SnapshotRefused> {
+    let before = shared.snapshot.load_full();
+    Snapshot::build(directory, &shared.pods, before.as_deref(), shared.clock.now())
+}
+
+/// Puts a snapshot in force, if it could be made; else the one before stays.
+fn install(shared: &Shared, revision: i64, snapshot: Result<Snapshot, SnapshotRefused>) -> bool {
+    match snapshot {
         Ok(snapshot) => {
             let plans = snapshot.tenants.values().filter_map(|tenant| {
                 let plan = snapshot.engine.plan(&tenant.plan)?;
@@ -106,7 +114,7 @@ fn install(shared: &Shared, directory: &Directory) -> bool {
             true
         }
         Err(refused) => {
-            tracing::error!(revision = directory.revision, error = %refused, "snapshot refused");
+            tracing::error!(revision, error = %refused, "snapshot refused");
             false
         }
     }

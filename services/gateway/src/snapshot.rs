@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -7,9 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use reeve_domain::{ApiKey, Digest, Directory, ModelName, ModelVersion, Region, Tenant, TenantId};
+use reeve_domain::{
+    ApiKey, BundleDocument, Decision, DecisionInput, Digest, Directory, ModelName, ModelVersion,
+    Region, ShadowDifference, StopTarget, Tenant, TenantId, Timestamp,
+};
 use reeve_identity::JwtVerifier;
-use reeve_policy::Engine;
+use reeve_policy::{Engine, replay};
 
 use crate::pods::{PodBoard, PodState};
 
@@ -23,8 +26,15 @@ pub struct Snapshot {
     models: HashMap<ModelName, Vec<Arc<ModelVersion>>>,
     pub(crate) pods: Vec<Arc<PodState>>,
     regions_of: HashMap<Digest, Vec<Region>>,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
+    /// Decides beside the engine, without effect.
+    shadow: Option<Arc<Engine>>,
+    stops: HashSet<StopTarget>,
 }
+
+/// Pairs of tenant and model that rules are specialised for when a snapshot is built: some
+/// milliseconds each under a policy of hundreds of rules.
+const MOST_PREPARED: usize = 64;
 
 /// A directory that cannot be served from; the one before it stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +51,32 @@ pub enum SnapshotRefused {
 }
 
 impl Snapshot {
-    pub(crate) fn build(directory: &Directory, board: &PodBoard) -> Result<Self, SnapshotRefused> {
-        let engine = Engine::compile(&directory.bundle)
+    /// Blocks while policy is compiled. What `before` holds of the same policy is taken over.
+    pub(crate) fn build(
+        directory: &Directory,
+        board: &PodBoard,
+        before: Option<&Self>,
+        now: Timestamp,
+    ) -> Result<Self, SnapshotRefused> {
+        let known: Vec<&Arc<Engine>> =
+            before.iter().flat_map(|it| [Some(&it.engine), it.shadow.as_ref()]).flatten().collect();
+        let engine = |bundle: &BundleDocument| match known
+            .iter()
+            .find(|engine| engine.digest() == bundle.digest)
+        {
+            Some(engine) => Ok(Arc::clone(engine)),
+            None => Engine::compile(bundle).map(Arc::new),
+        };
+        let active = engine(&directory.bundle)
             .map_err(|refused| SnapshotRefused::Policy(refused.to_string()))?;
+        let shadow = directory.shadow.as_ref().and_then(|bundle| match engine(bundle) {
+            Ok(engine) => Some(engine),
+            Err(refused) => {
+                tracing::warn!(policy = %bundle.digest, error = %refused, "no shadow");
+                None
+            }
+        });
+        prepare(&active, directory, now);
         let tokens = JwtVerifier::new(&directory.issuers)
             .map_err(|refused| SnapshotRefused::Issuer(refused.to_string()))?;
         let mut keys: HashMap<String, Vec<Arc<ApiKey>>> = HashMap::new();
@@ -76,8 +109,37 @@ impl Snapshot {
                 .into_iter()
                 .map(|(model, regions)| (model, regions.into_iter().collect()))
                 .collect(),
-            engine,
+            engine: active,
+            shadow,
+            stops: directory.stops.iter().map(|stop| stop.target.clone()).collect(),
         })
+    }
+
+    /// Whether an operator stopped all versions of a model.
+    pub(crate) fn is_model_stopped(&self, model: &ModelName) -> bool {
+        self.stops.contains(&StopTarget::Model(model.clone()))
+    }
+
+    /// Whether an operator stopped a region.
+    pub(crate) fn is_region_stopped(&self, region: &Region) -> bool {
+        self.stops.contains(&StopTarget::Region(region.clone()))
+    }
+
+    /// Regions where a pod is registered that serves the bundle and that are not stopped, sorted.
+    pub(crate) fn open_regions(&self, model: &Digest) -> Vec<Region> {
+        let open = |region: &&Region| !self.is_region_stopped(region);
+        self.regions(model).iter().filter(open).cloned().collect()
+    }
+
+    /// What the policy in shadow would decide otherwise, if there is one and it would.
+    pub(crate) fn in_shadow(
+        &self,
+        input: &DecisionInput,
+        decision: &Decision,
+    ) -> Option<ShadowDifference> {
+        let shadow = self.shadow.as_ref()?;
+        let flips = replay::difference(input, decision, &self.engine, shadow);
+        (!flips.is_empty()).then(|| ShadowDifference { policy: shadow.digest(), flips })
     }
 
     /// Keys whose public prefix is `prefix`: almost always one.
@@ -121,6 +183,22 @@ impl Snapshot {
     /// Regions where a pod is registered that serves the bundle, sorted.
     pub(crate) fn regions(&self, model: &Digest) -> &[Region] {
         self.regions_of.get(model).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Specialises the rules for as many tenants and models as are likely to call soon; for others the
+/// first call does it.
+fn prepare(engine: &Engine, directory: &Directory, now: Timestamp) {
+    let pairs = directory
+        .tenants
+        .iter()
+        .flat_map(|tenant| directory.models.iter().map(move |model| (tenant, model)))
+        .filter(|(tenant, model)| may_use(model, &tenant.facts.id));
+    for (tenant, model) in pairs.take(MOST_PREPARED) {
+        if !engine.prepare(&tenant.facts, &model.facts, now) {
+            let (tenant, model) = (&tenant.facts.id, &model.facts.name);
+            tracing::error!(%tenant, %model, "policy cannot be specialised; calls are denied");
+        }
     }
 }
 

@@ -90,6 +90,7 @@ mod tests {
             created_at: NOW,
             expires_at: None,
             revoked_at: None,
+            holder: None,
         }
     }
 

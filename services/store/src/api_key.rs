@@ -23,6 +23,7 @@ struct Row {
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
+    holder: Option<String>,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -41,6 +42,7 @@ impl Row {
             created_at: key.created_at.as_micros(),
             expires_at: key.expires_at.map(Timestamp::as_micros),
             revoked_at: key.revoked_at.map(Timestamp::as_micros),
+            holder: key.holder.clone(),
         })
     }
 
@@ -56,6 +58,7 @@ impl Row {
             created_at: Timestamp::from_micros(self.created_at),
             expires_at: self.expires_at.map(Timestamp::from_micros),
             revoked_at: self.revoked_at.map(Timestamp::from_micros),
+            holder: self.holder,
         })
     }
 }

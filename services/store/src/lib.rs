@@ -9,20 +9,25 @@
 //! The store must not know HTTP, policy or the ledger's files. The audit tables are a view of the
 //! ledger: [`audit::index`] can build them anew from nothing.
 
+pub mod access_token;
 pub mod api_key;
 pub mod audit;
 mod column;
 mod connection;
 pub mod directory;
+pub mod emergency;
 mod error;
 pub mod jwt_issuer;
 pub mod log;
 pub mod model;
 pub mod pod;
 pub mod policy;
+pub mod policy_change;
 pub mod revision;
 mod schema;
 pub mod session;
+pub mod simulation;
+pub mod stop;
 mod store;
 pub mod tenant;
 #[cfg(feature = "testing")]

@@ -17,6 +17,8 @@ struct Row {
     risk_class: String,
     labels: String,
     shared_with: String,
+    conformity: bool,
+    instructions: bool,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -33,6 +35,8 @@ pub fn upsert(c: &mut Connection, model: &ModelVersion) -> Result<(), StoreError
         risk_class: model.facts.risk_class.clone(),
         labels: column("labels").to_json(&model.labels)?,
         shared_with: column("shared_with").to_json(&model.shared_with)?,
+        conformity: model.facts.conformity,
+        instructions: model.facts.instructions,
     };
     on_backend!(c, inner => diesel::insert_into(model_version::table)
         .values(&row)
@@ -57,6 +61,8 @@ pub fn list(c: &mut Connection) -> Result<Vec<ModelVersion>, StoreError> {
                     digest: column("digest").parse(&row.digest)?,
                     generative: row.generative,
                     risk_class: row.risk_class,
+                    conformity: row.conformity,
+                    instructions: row.instructions,
                 },
                 labels: column("labels").json(&row.labels)?,
                 shared_with: column("shared_with").json(&row.shared_with)?,

@@ -8,7 +8,7 @@ use crate::{
     column::Column,
     connection::{MultiBackend, on_backend},
     revision,
-    schema::{policy_activation, policy_bundle},
+    schema::{policy_activation, policy_bundle, policy_shadow},
 };
 
 /// The bundle that decides now.
@@ -39,7 +39,21 @@ pub struct Activation {
     pub activated_by: String,
     /// Who wrote the bundle.
     pub author: String,
+    /// The change that brought it, if one did.
+    pub change: Option<String>,
 }
+
+const COLUMNS: (
+    policy_activation::version,
+    policy_activation::digest,
+    policy_activation::activated_at,
+    policy_activation::activated_by,
+) = (
+    policy_activation::version,
+    policy_activation::digest,
+    policy_activation::activated_at,
+    policy_activation::activated_by,
+);
 
 /// Keeps a bundle. The same bytes again change nothing, whoever brings them. `Conflict` if the
 /// digest is not the document's.
@@ -74,6 +88,7 @@ pub fn activate(
     c: &mut Connection,
     digest: &Digest,
     by: &str,
+    change: Option<&str>,
     at: Timestamp,
 ) -> Result<i64, StoreError> {
     // First, so that two activations at once wait for each other here.
@@ -94,6 +109,7 @@ pub fn activate(
         policy_activation::digest.eq(digest.to_string()),
         policy_activation::activated_at.eq(at.as_micros()),
         policy_activation::activated_by.eq(by),
+        policy_activation::change.eq(change),
     );
     on_backend!(c, inner => diesel::insert_into(policy_activation::table)
         .values(row)
@@ -104,6 +120,7 @@ pub fn activate(
 /// The bundle that decides now, if one was ever activated.
 pub fn active(c: &mut Connection) -> Result<Option<ActiveBundle>, StoreError> {
     let row: Option<(i64, String, i64, String)> = policy_activation::table
+        .select(COLUMNS)
         .into_boxed::<MultiBackend>()
         .order(policy_activation::version.desc())
         .limit(1)
@@ -125,11 +142,12 @@ pub fn history(c: &mut Connection) -> Result<Vec<Activation>, StoreError> {
     let authors: Vec<(String, String)> =
         policy_bundle::table.select((policy_bundle::digest, policy_bundle::author)).load(c)?;
     let authors: std::collections::BTreeMap<_, _> = authors.into_iter().collect();
-    let rows: Vec<(i64, String, i64, String)> =
+    let rows: Vec<(i64, String, i64, String, Option<String>)> =
         policy_activation::table.order(policy_activation::version.desc()).load(c)?;
     rows.into_iter()
-        .map(|(version, digest, activated_at, activated_by)| {
+        .map(|(version, digest, activated_at, activated_by, change)| {
             Ok(Activation {
+                change,
                 version,
                 digest: Column("policy_activation", "digest").parse(&digest)?,
                 activated_at: Timestamp::from_micros(activated_at),
@@ -138,4 +156,56 @@ pub fn history(c: &mut Connection) -> Result<Vec<Activation>, StoreError> {
             })
         })
         .collect()
+}
+
+/// A stored bundle, active or not.
+pub fn bundle(c: &mut Connection, digest: &Digest) -> Result<Option<BundleDocument>, StoreError> {
+    let document: Option<String> = policy_bundle::table
+        .find(digest.to_string())
+        .select(policy_bundle::document)
+        .first(c)
+        .optional()?;
+    Ok(document.map(|document| BundleDocument { digest: *digest, document }))
+}
+
+/// The bundle that decides beside the active one, without effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// The bundle.
+    pub digest: Digest,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// Who wanted it.
+    pub started_by: String,
+}
+
+/// The bundle in shadow, if there is one.
+pub fn shadow(c: &mut Connection) -> Result<Option<Shadow>, StoreError> {
+    let row: Option<(i64, String, i64, String)> =
+        policy_shadow::table.find(1).first(c).optional()?;
+    row.map(|(_, digest, started_at, started_by)| {
+        Ok(Shadow {
+            digest: Column("policy_shadow", "digest").parse(&digest)?,
+            started_at: Timestamp::from_micros(started_at),
+            started_by,
+        })
+    })
+    .transpose()
+}
+
+/// Puts a stored bundle into shadow in place of another, or ends the shadow.
+pub fn set_shadow(c: &mut Connection, shadow: Option<&Shadow>) -> Result<(), StoreError> {
+    diesel::delete(policy_shadow::table).execute(c)?;
+    if let Some(shadow) = shadow {
+        let row = (
+            policy_shadow::id.eq(1),
+            policy_shadow::digest.eq(shadow.digest.to_string()),
+            policy_shadow::started_at.eq(shadow.started_at.as_micros()),
+            policy_shadow::started_by.eq(&shadow.started_by),
+        );
+        on_backend!(c, inner => diesel::insert_into(policy_shadow::table)
+            .values(row)
+            .execute(inner))?;
+    }
+    revision::bump(c)
 }

@@ -18,6 +18,7 @@ diesel::table! {
         purposes -> Text,
         labels -> Text,
         created_at -> BigInt,
+        legal -> Text,
     }
 }
 
@@ -32,6 +33,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        holder -> Nullable<Text>,
     }
 }
 
@@ -53,6 +55,8 @@ diesel::table! {
         risk_class -> Text,
         labels -> Text,
         shared_with -> Text,
+        conformity -> Bool,
+        instructions -> Bool,
     }
 }
 
@@ -81,6 +85,7 @@ diesel::table! {
         digest -> Text,
         activated_at -> BigInt,
         activated_by -> Text,
+        change -> Nullable<Text>,
     }
 }
 
@@ -146,6 +151,7 @@ diesel::table! {
         currency -> Nullable<Text>,
         redactions -> Text,
         document -> Text,
+        shadow -> Nullable<Text>,
     }
 }
 
@@ -183,5 +189,98 @@ diesel::table! {
         code -> Text,
         calls -> BigInt,
         redacted -> BigInt,
+    }
+}
+
+diesel::table! {
+    policy_change (id) {
+        id -> Text,
+        edition -> BigInt,
+        title -> Text,
+        state -> Text,
+        base -> Text,
+        digest -> Text,
+        author -> Text,
+        editors -> Text,
+        simulation -> Nullable<Text>,
+        approval -> Nullable<Text>,
+        scheduled_at -> Nullable<BigInt>,
+        version -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    policy_step (change, number) {
+        change -> Text,
+        number -> BigInt,
+        at -> BigInt,
+        by_user -> Text,
+        kind -> Text,
+        digest -> Text,
+        comment -> Text,
+    }
+}
+
+diesel::table! {
+    policy_simulation (id) {
+        id -> Text,
+        draft -> Text,
+        from_at -> BigInt,
+        until_at -> BigInt,
+        state -> Text,
+        done -> BigInt,
+        total -> BigInt,
+        report -> Nullable<Text>,
+        report_digest -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        requested_by -> Text,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    policy_shadow (id) {
+        id -> BigInt,
+        digest -> Text,
+        started_at -> BigInt,
+        started_by -> Text,
+    }
+}
+
+diesel::table! {
+    stop (kind, name) {
+        kind -> Text,
+        name -> Text,
+        reason -> Text,
+        by_user -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    access_token (id) {
+        id -> Text,
+        user_id -> Text,
+        name -> Text,
+        hash -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    emergency (id) {
+        id -> Text,
+        tenant -> Text,
+        reason -> Text,
+        by_user -> Text,
+        at -> BigInt,
+        until_at -> BigInt,
+        reviewed_by -> Nullable<Text>,
+        reviewed_at -> Nullable<BigInt>,
+        findings -> Nullable<Text>,
     }
 }

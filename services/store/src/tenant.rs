@@ -1,7 +1,7 @@
 //! Tenants.
 
 use diesel::prelude::*;
-use reeve_domain::{Tenant, TenantFacts, TenantId, TenantStatus, Timestamp};
+use reeve_domain::{LegalFacts, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp};
 
 use crate::{
     Connection, StoreError,
@@ -22,6 +22,7 @@ struct Row {
     purposes: String,
     labels: String,
     created_at: i64,
+    legal: String,
 }
 
 const fn column(name: &'static str) -> Column {
@@ -46,6 +47,7 @@ impl Row {
             purposes: column("purposes").to_json(&tenant.facts.purposes)?,
             labels: column("labels").to_json(&tenant.facts.labels)?,
             created_at: tenant.created_at.as_micros(),
+            legal: column("legal").to_json(&tenant.facts.legal)?,
         })
     }
 
@@ -56,6 +58,7 @@ impl Row {
                 residency: column("residency").json(&self.residency)?,
                 purposes: column("purposes").json(&self.purposes)?,
                 labels: column("labels").json(&self.labels)?,
+                legal: column("legal").json(&self.legal)?,
             },
             display_name: self.display_name,
             plan: column("plan").parse(&self.plan)?,
@@ -102,6 +105,17 @@ pub fn set_status(
         .set(tenant::status.eq(status_word(status)))
         .execute(c)?;
     if changed == 0 {
+        return Err(StoreError::NotFound("tenant"));
+    }
+    revision::bump(c)
+}
+
+/// Replaces what is on file for a tenant; `NotFound` if there is none.
+pub fn set_legal(c: &mut Connection, id: &TenantId, legal: &LegalFacts) -> Result<(), StoreError> {
+    let done = diesel::update(tenant::table.find(id.as_str()))
+        .set(tenant::legal.eq(column("legal").to_json(legal)?))
+        .execute(c)?;
+    if done == 0 {
         return Err(StoreError::NotFound("tenant"));
     }
     revision::bump(c)

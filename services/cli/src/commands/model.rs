@@ -80,6 +80,8 @@ pub(super) fn register(
             digest: bundle.digest,
             generative: bundle.generative,
             risk_class: bundle.risk_class.clone(),
+            conformity: false,
+            instructions: false,
         },
         labels: bundle.labels.clone(),
         shared_with: BTreeSet::new(),

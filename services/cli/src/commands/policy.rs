@@ -41,7 +41,7 @@ impl PolicyCommand {
                 let now = SystemClock::default().now();
                 let version = store.write(|c| {
                     reeve_store::policy::insert_bundle(c, &document, "operator", now)?;
-                    reeve_store::policy::activate(c, &document.digest, "operator", now)
+                    reeve_store::policy::activate(c, &document.digest, "operator", None, now)
                 })?;
                 say(&format!("version {version} is in force: {digest}"))
             }

@@ -6,8 +6,8 @@ use std::{
 use anyhow::Context as _;
 use reeve_config::Config;
 use reeve_domain::{
-    ApiKey, Clock as _, Entropy as _, KeyId, PlanName, Region, Scope, SystemClock, SystemEntropy,
-    Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
+    ApiKey, Clock as _, Entropy as _, KeyId, LegalFacts, PlanName, Region, Scope, SystemClock,
+    SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
 };
 use reeve_identity::{ApiKeySecret, Pepper, Role, password};
 use reeve_protocol::model::BundleSummary;
@@ -93,7 +93,7 @@ fn policy(store: &Store, now: Timestamp) -> anyhow::Result<()> {
     let document = reeve_policy::default_bundle().document();
     store.write(|c| {
         reeve_store::policy::insert_bundle(c, &document, "operator", now)?;
-        reeve_store::policy::activate(c, &document.digest, "operator", now)
+        reeve_store::policy::activate(c, &document.digest, "operator", None, now)
     })?;
     Ok(())
 }
@@ -121,6 +121,7 @@ fn tenant(
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
+            legal: LegalFacts::default(),
         },
         display_name: display_name.to_owned(),
         plan: PlanName::new("standard")?,
@@ -156,6 +157,7 @@ pub(crate) fn new_key(
         created_at: now,
         expires_at: None,
         revoked_at: None,
+        holder: None,
     };
     Ok((key, secret))
 }

@@ -161,6 +161,7 @@ pub(crate) async fn create(
         created_at: now,
         expires_at,
         revoked_at: None,
+        holder: None,
     };
     let deed = Deed {
         actor: signed_in.actor(),

@@ -150,6 +150,11 @@ fn preview(
         items: 1,
         characters: u64::try_from(text.chars().count()).unwrap_or(u64::MAX),
         candidates: engine.bundle().regions.keys().cloned().collect(),
+        data_categories: BTreeSet::new(),
+        subject_age: None,
+        result_use: None,
+        shared_key: false,
+        transferred: None,
     });
     let how = &decision.obligations.redact;
     let findings =

@@ -1,6 +1,7 @@
 use actix_web::{HttpResponse, web};
 use reeve_domain::{
-    BundleDocument, Code, PlanName, Purpose, Region, Tenant, TenantFacts, TenantId, TenantStatus,
+    BundleDocument, Code, LegalFacts, PlanName, Purpose, Region, Tenant, TenantFacts, TenantId,
+    TenantStatus,
 };
 use reeve_policy::Bundle;
 use reeve_store::{policy, tenant};
@@ -228,7 +229,13 @@ async fn checked(control: &Control, new: NewTenant) -> Result<Tenant, Refused> {
         .collect::<Result<BTreeSet<_>, _>>()
         .map_err(|why| Refused::field("purposes", why))?;
     Ok(Tenant {
-        facts: TenantFacts { id, residency, purposes, labels: new.labels },
+        facts: TenantFacts {
+            id,
+            residency,
+            purposes,
+            labels: new.labels,
+            legal: LegalFacts::default(),
+        },
         display_name,
         plan,
         status: TenantStatus::Active,

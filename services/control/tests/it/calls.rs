@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reeve_domain::{
     Action, Caller, Code, Credential, Currency, Decision, DecisionId, DecisionInput, Digest,
-    Intent, KeyId, Kind, KindCounts, ModelFacts, ModelName, Money, Obligations, Outcome,
-    OutcomeStatus, Record, Refusal, Region, TenantFacts, TenantId, Timestamp, Timings, Usage,
+    Intent, KeyId, Kind, KindCounts, LegalFacts, ModelFacts, ModelName, Money, Obligations,
+    Outcome, OutcomeStatus, Record, Refusal, Region, TenantFacts, TenantId, Timestamp, Timings,
+    Usage,
 };
 
 pub(crate) fn decision_id(number: u128) -> DecisionId {
@@ -35,6 +36,7 @@ fn input(tenant: &str, seconds: i64) -> DecisionInput {
             residency: BTreeSet::from([region()]),
             purposes: BTreeSet::new(),
             labels: BTreeMap::new(),
+            legal: LegalFacts::default(),
         },
         scopes: BTreeSet::new(),
         action: Action::Classify,
@@ -44,6 +46,8 @@ fn input(tenant: &str, seconds: i64) -> DecisionInput {
             digest: Digest::of(b"model"),
             generative: false,
             risk_class: "limited".to_owned(),
+            conformity: false,
+            instructions: false,
         },
         purpose: None,
         subject_country: None,
@@ -52,6 +56,11 @@ fn input(tenant: &str, seconds: i64) -> DecisionInput {
         items: 2,
         characters: 30,
         candidates: vec![region()],
+        data_categories: BTreeSet::new(),
+        subject_age: None,
+        result_use: None,
+        shared_key: false,
+        transferred: None,
     }
 }
 
@@ -71,6 +80,7 @@ pub(crate) fn intent_with_key(number: u128, tenant: &str, key: &str, seconds: i6
         },
         redactions: KindCounts::from([(Kind::EMAIL_ADDRESS, 3)]),
         payload: Digest::of(b"payload"),
+        shadow: None,
     }))
 }
 
@@ -113,6 +123,7 @@ pub(crate) fn refusal(number: u128, tenant: &str, seconds: i64, code: Code) -> R
         route: "/v1/classify".to_owned(),
         input: None,
         decision: None,
+        shadow: None,
     }))
 }
 

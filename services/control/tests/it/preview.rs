@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 use reeve_domain::{
-    Digest, ModelFacts, ModelName, ModelVersion, PlanName, Region, Tenant, TenantFacts, TenantId,
-    TenantStatus,
+    Digest, LegalFacts, ModelFacts, ModelName, ModelVersion, PlanName, Region, Tenant, TenantFacts,
+    TenantId, TenantStatus,
 };
 use reeve_store::{StoreError, model, tenant};
 use serde_json::json;
@@ -18,6 +18,7 @@ fn seed(world: &World) {
             residency: region.map(|name| Region::new(name).unwrap()).into_iter().collect(),
             purposes: BTreeSet::new(),
             labels: [("jurisdiction".to_owned(), "EU".to_owned())].into(),
+            legal: LegalFacts::default(),
         },
         display_name: id.to_owned(),
         status: TenantStatus::Active,
@@ -31,6 +32,8 @@ fn seed(world: &World) {
             digest: Digest::of(b"bundle"),
             generative: false,
             risk_class: "minimal".to_owned(),
+            conformity: false,
+            instructions: false,
         },
         labels: vec!["calm".to_owned()],
         shared_with: BTreeSet::new(),

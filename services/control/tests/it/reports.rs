@@ -122,6 +122,8 @@ async fn pods_and_models_are_listed() {
                         digest,
                         generative: false,
                         risk_class: "limited".to_owned(),
+                        conformity: false,
+                        instructions: false,
                     },
                     labels: vec!["calm".to_owned(), "angry".to_owned()],
                     shared_with: BTreeSet::new(),

@@ -211,7 +211,7 @@ fn prepare(store: &Store, now: Timestamp, logs: &[(Origin, PathBuf)]) {
             user::insert(c, &person("demo", &several))?;
             user::insert(c, &person("gone", &several))?;
             policy::insert_bundle(c, &bundle, "test", now)?;
-            policy::activate(c, &bundle.digest, "test", now)?;
+            policy::activate(c, &bundle.digest, "test", None, now)?;
             for (origin, dir) in logs {
                 let vkey = std::fs::read_to_string(dir.join("log.pub")).unwrap();
                 log::register(c, origin, vkey.trim(), &dir.display().to_string())?;

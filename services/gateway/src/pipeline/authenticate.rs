@@ -16,6 +16,8 @@ pub struct Authenticated {
     pub(super) caller: Caller,
     pub(super) tenant: Arc<Tenant>,
     pub(super) scopes: BTreeSet<Scope>,
+    /// Whether several people or systems may hold the credential.
+    pub(super) shared_key: bool,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) body: Payload,
 }
@@ -58,7 +60,7 @@ pub fn authenticate(gate: &Gate, call: Call) -> Result<Authenticated, Box<Refuse
         return Err(refused(Code::InvalidCredential)
             .detail("`Authorization` must be `Bearer` and an API key or token"));
     }
-    let (caller, scopes) = if secret.starts_with("rv_") {
+    let Proven { caller, scopes, shared_key } = if secret.starts_with("rv_") {
         by_key(gate, &snapshot, secret, &head)
     } else {
         by_token(gate, &snapshot, secret, &head)
@@ -69,8 +71,15 @@ pub fn authenticate(gate: &Gate, call: Call) -> Result<Authenticated, Box<Refuse
         .get(&caller.tenant)
         .cloned()
         .ok_or_else(|| refused(Code::InvalidCredential))?;
-    let authenticated =
-        Authenticated { head, caller, tenant, scopes, snapshot, body: body.into_inner() };
+    let authenticated = Authenticated {
+        head,
+        caller,
+        tenant,
+        scopes,
+        shared_key,
+        snapshot,
+        body: body.into_inner(),
+    };
     if authenticated.tenant.status == TenantStatus::Suspended {
         return Err(authenticated.refused(Code::TenantSuspended));
     }
@@ -80,29 +89,30 @@ pub fn authenticate(gate: &Gate, call: Call) -> Result<Authenticated, Box<Refuse
     Ok(authenticated)
 }
 
-fn by_key(
-    gate: &Gate,
-    snapshot: &Snapshot,
-    secret: &str,
-    head: &CallHead,
-) -> Option<(Caller, BTreeSet<Scope>)> {
+/// Whose a credential is, and what it is good for.
+struct Proven {
+    caller: Caller,
+    scopes: BTreeSet<Scope>,
+    shared_key: bool,
+}
+
+fn by_key(gate: &Gate, snapshot: &Snapshot, secret: &str, head: &CallHead) -> Option<Proven> {
     let prefix = reeve_identity::key_prefix(secret)?;
     let key = snapshot
         .keys(prefix)
         .iter()
         .find(|key| reeve_identity::verify_key(key, secret, &gate.pepper, head.at))?;
     let credential = Credential::ApiKey(key.id.clone());
-    Some((Caller { tenant: key.tenant.clone(), credential }, key.scopes.clone()))
+    let caller = Caller { tenant: key.tenant.clone(), credential };
+    Some(Proven { caller, scopes: key.scopes.clone(), shared_key: key.holder.is_none() })
 }
 
-fn by_token(
-    gate: &Gate,
-    snapshot: &Snapshot,
-    token: &str,
-    head: &CallHead,
-) -> Option<(Caller, BTreeSet<Scope>)> {
+fn by_token(gate: &Gate, snapshot: &Snapshot, token: &str, head: &CallHead) -> Option<Proven> {
     let caller = snapshot.tokens.verify(token, head.at).ok()?;
     let subject = gate.pepper.subject(&caller.subject);
     let credential = Credential::Jwt { issuer: caller.issuer, subject };
-    Some((Caller { tenant: caller.tenant, credential }, caller.scopes))
+    let scopes = caller.scopes;
+    let caller = Caller { tenant: caller.tenant, credential };
+    // A token has a subject, and so is somebody's own.
+    Some(Proven { caller, scopes, shared_key: false })
 }

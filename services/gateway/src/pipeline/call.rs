@@ -5,7 +5,7 @@ use actix_web::{
     dev::Payload,
     http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
 };
-use reeve_domain::{Country, DecisionId, Purpose, SubjectHash, Timestamp};
+use reeve_domain::{AgeGroup, Country, DecisionId, Purpose, ResultUse, SubjectHash, Timestamp};
 
 use crate::Gate;
 
@@ -33,6 +33,9 @@ pub struct CallHead {
     pub(super) subject: Option<SubjectHash>,
     pub(super) subject_country: Option<Country>,
     pub(super) consents: BTreeSet<String>,
+    pub(super) data_categories: BTreeSet<String>,
+    pub(super) subject_age: Option<AgeGroup>,
+    pub(super) result_use: Option<ResultUse>,
     /// The first header that could not be read, and why.
     pub(super) unreadable: Option<String>,
     pub(super) idempotency_key: Option<String>,
@@ -57,6 +60,9 @@ impl Call {
             subject: None,
             subject_country: None,
             consents: BTreeSet::new(),
+            data_categories: BTreeSet::new(),
+            subject_age: None,
+            result_use: None,
             unreadable: None,
             idempotency_key: None,
             traceparent: text(headers, "traceparent").map(str::to_owned),
@@ -69,6 +75,19 @@ impl Call {
         }
     }
 }
+
+/// Headers that are read as text, in which other bytes are refused.
+const READ_AS_TEXT: [&str; 9] = [
+    "Authorization",
+    "Reeve-Subject",
+    "Reeve-Subject-Age",
+    "Reeve-Subject-Country",
+    "Reeve-Purpose",
+    "Reeve-Consents",
+    "Reeve-Data-Categories",
+    "Reeve-Result-Use",
+    "Idempotency-Key",
+];
 
 impl CallHead {
     fn read_governance(&mut self, gate: &Gate, headers: &HeaderMap) {
@@ -83,20 +102,15 @@ impl CallHead {
         if let Some(subject) = text(headers, "Reeve-Subject") {
             self.subject = Some(gate.pepper.subject(subject));
         }
-        if let Some(consents) = text(headers, "Reeve-Consents") {
-            let known = |name: &&str| {
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-            };
-            let all: Vec<_> = consents.split(',').map(str::trim).collect();
-            if all.iter().all(known) && all.len() <= 16 {
-                self.consents = all.into_iter().map(str::to_owned).collect();
-            } else {
-                self.unreadable = Some(
-                    "`Reeve-Consents` must be names of lowercase letters and `-`, joined by commas"
-                        .to_owned(),
-                );
-            }
-        }
+        self.consents = self.names(headers, "Reeve-Consents");
+        self.data_categories = self.names(headers, "Reeve-Data-Categories");
+        self.subject_age =
+            self.word(headers, "Reeve-Subject-Age", AgeGroup::ALL.map(|age| (age.as_str(), age)));
+        self.result_use = self.word(
+            headers,
+            "Reeve-Result-Use",
+            ResultUse::ALL.map(|result_use| (result_use.as_str(), result_use)),
+        );
         if let Some(key) = text(headers, "Idempotency-Key") {
             if (1..=255).contains(&key.len()) {
                 self.idempotency_key = Some(key.to_owned());
@@ -105,13 +119,43 @@ impl CallHead {
                     Some("`Idempotency-Key` must have 1 to 255 characters".to_owned());
             }
         }
-        for name in
-            ["Authorization", "Reeve-Subject", "Reeve-Purpose", "Reeve-Consents", "Idempotency-Key"]
-        {
+        for name in READ_AS_TEXT {
             if headers.get(name).is_some_and(|value| value.to_str().is_err()) {
                 self.unreadable = Some(format!("`{name}` must be visible ASCII"));
             }
         }
+    }
+
+    /// A list of names, joined by commas.
+    fn names(&mut self, headers: &HeaderMap, name: &str) -> BTreeSet<String> {
+        let Some(listed) = text(headers, name) else { return BTreeSet::new() };
+        let known = |name: &&str| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        let all: Vec<_> = listed.split(',').map(str::trim).collect();
+        if all.iter().all(known) && all.len() <= 16 {
+            return all.into_iter().map(str::to_owned).collect();
+        }
+        self.unreadable = Some(format!(
+            "`{name}` must be up to 16 names of lowercase letters and `-`, joined by commas"
+        ));
+        BTreeSet::new()
+    }
+
+    /// One of a few words.
+    fn word<T: Copy, const N: usize>(
+        &mut self,
+        headers: &HeaderMap,
+        name: &str,
+        words: [(&str, T); N],
+    ) -> Option<T> {
+        let given = text(headers, name)?;
+        let found = words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value);
+        if found.is_none() {
+            let known = words.map(|(word, _)| format!("`{word}`")).join(", ");
+            self.unreadable = Some(format!("`{name}` must be one of {known}"));
+        }
+        found
     }
 
     fn parse<T, E: std::fmt::Display>(

@@ -1,4 +1,4 @@
-use reeve_domain::{Code, Decision, DecisionInput};
+use reeve_domain::{Code, Decision, DecisionInput, ShadowDifference};
 
 use super::{inspect::Seen, refuse::Refused};
 use crate::Gate;
@@ -8,6 +8,8 @@ pub struct Permit {
     pub(super) seen: Seen,
     pub(super) input: DecisionInput,
     pub(super) decision: Decision,
+    /// What a policy in shadow would have decided otherwise. Nothing follows from it.
+    pub(super) shadow: Option<ShadowDifference>,
 }
 
 /// Asks policy, once for each region where the model is served.
@@ -27,18 +29,28 @@ pub fn decide(_gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
         found: seen.found.clone(),
         items: u64::try_from(call.texts.len()).unwrap_or(u64::MAX),
         characters: call.characters,
-        candidates: snapshot.regions(&call.model.facts.digest).to_vec(),
+        candidates: snapshot.open_regions(&call.model.facts.digest),
+        data_categories: head.data_categories.clone(),
+        subject_age: head.subject_age,
+        result_use: head.result_use,
+        shared_key: call.from.shared_key,
+        transferred: None,
     };
     if input.candidates.is_empty() {
+        if !snapshot.regions(&call.model.facts.digest).is_empty() {
+            return Err(call.from.refused(Code::RegionStopped));
+        }
         // No pod is registered for the model at all, so there is no region to ask about.
         return Err(call.from.refused(Code::NoPodInPermittedRegion));
     }
     let decision = snapshot.engine.decide(&input);
+    let shadow = snapshot.in_shadow(&input, &decision);
     reeve_telemetry::metrics::decision(decision.is_allowed());
     if decision.is_allowed() {
-        Ok(Permit { seen, input, decision })
+        Ok(Permit { seen, input, decision, shadow })
     } else {
         let mut refused = call.from.refused(Code::DeniedByPolicy).decided(&input, &decision);
+        refused.shadow = shadow;
         refused.limits = Some(seen.admitted.reservation.state());
         Err(refused)
     }

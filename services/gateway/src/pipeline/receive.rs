@@ -88,6 +88,9 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
             .refused(Code::ModelNotFound)
             .detail("`GET /v1/models` lists the models that you may use"));
     };
+    if caller.snapshot.is_model_stopped(&model.facts.name) {
+        return Err(caller.refused(Code::ModelStopped));
+    }
     let characters = texts
         .iter()
         .map(|text| u64::try_from(text.characters()).unwrap_or(u64::MAX))

@@ -29,6 +29,7 @@ pub async fn record(gate: &Gate, clean: Clean) -> Result<Recorded, Box<Refused>>
         decision: clean.decision.clone(),
         redactions: clean.redactions.clone(),
         payload: gate.pepper.payload(&parts),
+        shadow: clean.shadow.clone(),
     }));
     match append(gate, &intent).await {
         Ok(receipt) => Ok(Recorded { clean, receipt, decided, recorded: gate.clock.monotonic() }),

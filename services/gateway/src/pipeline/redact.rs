@@ -1,4 +1,4 @@
-use reeve_domain::{Code, Decision, DecisionInput, KindCounts, ModelVersion};
+use reeve_domain::{Code, Decision, DecisionInput, KindCounts, ModelVersion, ShadowDifference};
 use reeve_limits::Reservation;
 use reeve_privacy::{CleanText, Pseudonyms, Redactor};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ pub struct Clean {
     pub(super) model: Arc<ModelVersion>,
     pub(super) input: DecisionInput,
     pub(super) decision: Decision,
+    pub(super) shadow: Option<ShadowDifference>,
     pub(super) texts: Vec<CleanText>,
     pub(super) redactions: KindCounts,
     pub(super) top_k: u32,
@@ -21,7 +22,7 @@ pub struct Clean {
 
 /// Takes out what must be redacted.
 pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
-    let Permit { seen, input, decision } = permit;
+    let Permit { seen, input, decision, shadow } = permit;
     let mut redactions = KindCounts::new();
     let call = seen.admitted.call;
     let tenant = &call.from.tenant.facts.id;
@@ -49,6 +50,7 @@ pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
         model: call.model,
         input,
         decision,
+        shadow,
         texts,
         redactions,
         top_k: call.top_k,

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use reeve_domain::{Caller, Code, Decision, DecisionId, DecisionInput, Record, Refusal, Timestamp};
+use reeve_domain::{
+    Caller, Code, Decision, DecisionId, DecisionInput, Record, Refusal, ShadowDifference, Timestamp,
+};
 use reeve_limits::LimitState;
 
 use super::call::CallHead;
@@ -25,6 +27,7 @@ pub struct Refused {
     pub(super) limits: Option<LimitState>,
     pub(super) input: Option<Box<DecisionInput>>,
     pub(super) decision: Option<Box<Decision>>,
+    pub(super) shadow: Option<ShadowDifference>,
     /// The log already tells how this call ended, or cannot be written: nothing more to record.
     pub(super) recorded: bool,
 }
@@ -43,6 +46,7 @@ impl Refused {
             limits: None,
             input: None,
             decision: None,
+            shadow: None,
             recorded: false,
         })
     }
@@ -81,6 +85,7 @@ pub async fn refuse(gate: &Gate, mut refused: Refused) -> HttpResponse {
                     route: refused.route.to_owned(),
                     input: refused.input.take(),
                     decision: refused.decision.clone(),
+                    shadow: refused.shadow.take(),
                 }));
                 super::record::append(gate, &record).await.is_ok()
             }

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
 use reeve_domain::{
-    Code, Decision, KindCounts, ModelVersion, Money, Outcome, OutcomeStatus, Record, Timings, Usage,
+    Code, Decision, KindCounts, ModelVersion, Money, Outcome, OutcomeStatus, Record, TenantStatus,
+    Timings, Usage,
 };
 use reeve_ledger::Receipt;
 use reeve_limits::LimitState;
 
 use super::{
     authenticate::Authenticated,
-    forward::{Answer, Inferred},
+    forward::{Answer, Failure, Inferred},
     names::Named,
     redact::Clean,
     refuse::Refused,
@@ -37,6 +38,11 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
     let Answer { named, result, forwarded } = answer;
     let Named { entry, taken, .. } = named;
     let clean = entry.clean;
+    // What was stopped meanwhile is not answered any more, however long the pod took.
+    let result = result.and_then(|got| match stopped(gate, &clean, &got) {
+        Some(code) => Err(Failure { code, asked: Some((got.region, got.pod)) }),
+        None => Ok(got),
+    });
     let usage = result.as_ref().map_or_else(|_| Usage::default(), |got| used(&clean, got));
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let price = plan.map(|plan| plan.prices.cost(&usage)).unwrap_or_default();
@@ -104,6 +110,19 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         outcome,
         limits,
     })
+}
+
+/// Whether tenant, model or region were stopped after the call was let in.
+fn stopped(gate: &Gate, clean: &Clean, got: &Inferred) -> Option<Code> {
+    let newest = gate.snapshot().ok()?;
+    let tenant = newest.tenants.get(&clean.from.tenant.facts.id);
+    if tenant.is_none_or(|tenant| tenant.status == TenantStatus::Suspended) {
+        return Some(Code::TenantSuspended);
+    }
+    newest
+        .is_model_stopped(&clean.model.facts.name)
+        .then_some(Code::ModelStopped)
+        .or_else(|| newest.is_region_stopped(&got.region).then_some(Code::RegionStopped))
 }
 
 fn used(clean: &Clean, inferred: &Inferred) -> Usage {

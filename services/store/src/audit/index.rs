@@ -15,7 +15,7 @@ use crate::{
     usage,
 };
 
-/// Rows in one statement: 21 columns each, and SQLite takes 32,766 parameters at most.
+/// Rows in one statement: 22 columns each, and SQLite takes 32,766 parameters at most.
 const ROWS_IN_A_STATEMENT: usize = 500;
 
 /// The index of the first leaf of a log that is not indexed yet.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use reeve_domain::{
     Actor, ControlEvent, Intent, KindCounts, Money, Origin, Outcome, OutcomeStatus, Record,
-    Refusal, Timestamp,
+    Refusal, ShadowDifference, Timestamp,
 };
 
 use super::{AuditRow, CallStatus, EventKind, Leaf, actor_text, credential_text, storable};
@@ -38,10 +38,17 @@ pub(super) struct Row {
     pub(super) currency: Option<String>,
     pub(super) redactions: String,
     pub(super) document: String,
+    pub(super) shadow: Option<String>,
 }
 
 pub(super) const fn column(name: &'static str) -> Column {
     Column("audit_event", name)
+}
+
+/// The flips of a difference, joined by commas; the document has the rest.
+fn flips(difference: &ShadowDifference) -> String {
+    let names: Vec<_> = difference.flips.keys().map(|flip| flip.as_str()).collect();
+    names.join(",")
 }
 
 const fn status_of(status: OutcomeStatus) -> CallStatus {
@@ -77,6 +84,7 @@ impl Row {
             currency: None,
             redactions: column("redactions").to_json(&KindCounts::new())?,
             document: storable(&leaf.document),
+            shadow: None,
         };
         let Ok(record) = &leaf.record else { return Ok(row) };
         record.kind().clone_into(&mut row.kind);
@@ -111,6 +119,7 @@ impl Row {
         self.items = signed(intent.input.items)?;
         self.characters = signed(intent.input.characters)?;
         self.redactions = column("redactions").to_json(&intent.redactions)?;
+        self.shadow = intent.shadow.as_ref().map(flips);
         Ok(())
     }
 
@@ -141,6 +150,7 @@ impl Row {
         self.status = Some(CallStatus::Refused.to_string());
         self.code = Some(refusal.code.to_string());
         self.policy = refusal.decision.as_ref().map(|decision| decision.policy.to_string());
+        self.shadow = refusal.shadow.as_ref().map(flips);
         if let Some(input) = &refusal.input {
             self.model = Some(input.model.name.to_string());
             self.action = Some(input.action.as_str().to_owned());

@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reeve_domain::{
-    ApiKey, BundleDocument, Digest, JwtIssuer, KeyId, ModelFacts, ModelName, ModelVersion, Origin,
-    PlanName, Pod, PodId, Region, Scope, Tenant, TenantFacts, TenantStatus, UserId,
+    ApiKey, BundleDocument, Digest, JwtIssuer, KeyId, LegalFacts, ModelFacts, ModelName,
+    ModelVersion, Origin, PlanName, Pod, PodId, Region, Scope, Tenant, TenantFacts, TenantStatus,
+    UserId,
 };
 use reeve_store::{
     Connection, Store, StoreError, api_key, directory, jwt_issuer, log, model, pod, policy,
@@ -33,6 +34,7 @@ fn a_tenant(name: &str) -> Tenant {
             residency: BTreeSet::from([Region::new("eu-west").unwrap()]),
             purposes: BTreeSet::new(),
             labels: BTreeMap::from([("jurisdiction".to_owned(), "EU".to_owned())]),
+            legal: LegalFacts::default(),
         },
         display_name: format!("{name} 有限公司"),
         plan: PlanName::new("standard").unwrap(),
@@ -52,6 +54,7 @@ fn a_key(id: &str, owner: &str) -> ApiKey {
         created_at: at(0),
         expires_at: Some(at(1000)),
         revoked_at: None,
+        holder: None,
     }
 }
 
@@ -120,6 +123,8 @@ fn a_model(digest: &str) -> ModelVersion {
             digest: Digest::of(digest.as_bytes()),
             generative: false,
             risk_class: "limited".to_owned(),
+            conformity: false,
+            instructions: false,
         },
         labels: vec!["billing".to_owned(), "other".to_owned()],
         shared_with: BTreeSet::from([tenant_id("acme")]),
@@ -151,7 +156,7 @@ pub fn models_and_pods_are_replaced(store: &Store) {
 pub fn a_policy_bundle_is_activated_and_rolled_back(store: &Store) {
     let (one, two) = (a_bundle("{\"a\":1}"), a_bundle("{\"a\":2}"));
     assert_eq!(read(store, policy::active), None);
-    let unknown = store.write(|c| policy::activate(c, &one.digest, "ann", at(1)));
+    let unknown = store.write(|c| policy::activate(c, &one.digest, "ann", None, at(1)));
     assert!(matches!(unknown, Err(StoreError::NotFound(_))), "{unknown:?}");
     let forged = BundleDocument { digest: one.digest, document: "{}".to_owned() };
     let forged = store.write(|c| policy::insert_bundle(c, &forged, "ann", at(1)));
@@ -161,7 +166,7 @@ pub fn a_policy_bundle_is_activated_and_rolled_back(store: &Store) {
         write(store, |c| policy::insert_bundle(c, bundle, "ann", at(1)));
     }
     for (version, bundle) in [(1, &one), (2, &two), (3, &one)] {
-        assert!(bumps(store, |c| policy::activate(c, &bundle.digest, "bob", at(version))));
+        assert!(bumps(store, |c| policy::activate(c, &bundle.digest, "bob", None, at(version))));
         let active = read(store, policy::active).unwrap();
         assert_eq!((active.version, &active.document), (version, &bundle.document));
         assert_eq!((active.activated_at, active.activated_by.as_str()), (at(version), "bob"));
@@ -237,7 +242,7 @@ pub fn the_directory_is_what_a_gateway_needs(store: &Store) {
         model::upsert(c, &a_model("m"))?;
         pod::upsert(c, &a_pod(false))?;
         policy::insert_bundle(c, &bundle, "ann", at(0))?;
-        policy::activate(c, &bundle.digest, "ann", at(0))
+        policy::activate(c, &bundle.digest, "ann", None, at(0))
     });
     let loaded = read(store, directory::load);
     assert_eq!(loaded.revision, read(store, revision::current));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reeve_domain::{
     Action, Caller, Code, ControlEvent, Credential, Currency, Decision, DecisionId, DecisionInput,
-    Digest, Intent, KeyId, Kind, KindCounts, ModelFacts, ModelName, Money, Obligations, Origin,
-    Outcome, OutcomeStatus, Record, Refusal, RefusalAggregate, Region, TenantFacts, TenantId,
-    Timestamp, Usage,
+    Digest, Intent, KeyId, Kind, KindCounts, LegalFacts, ModelFacts, ModelName, Money, Obligations,
+    Origin, Outcome, OutcomeStatus, Record, Refusal, RefusalAggregate, Region, TenantFacts,
+    TenantId, Timestamp, Usage,
 };
 use reeve_store::audit::Leaf;
 
@@ -36,6 +36,7 @@ fn facts(tenant: &str) -> TenantFacts {
         residency: BTreeSet::from([Region::new("eu-west").unwrap()]),
         purposes: BTreeSet::new(),
         labels: BTreeMap::new(),
+        legal: LegalFacts::default(),
     }
 }
 
@@ -51,6 +52,8 @@ fn input(tenant: &str, when: Timestamp) -> DecisionInput {
             digest: Digest::of(b"model"),
             generative: false,
             risk_class: "limited".to_owned(),
+            conformity: false,
+            instructions: false,
         },
         purpose: None,
         subject_country: None,
@@ -59,6 +62,11 @@ fn input(tenant: &str, when: Timestamp) -> DecisionInput {
         items: 2,
         characters: 30,
         candidates: vec![Region::new("eu-west").unwrap()],
+        data_categories: BTreeSet::new(),
+        subject_age: None,
+        result_use: None,
+        shared_key: false,
+        transferred: None,
     }
 }
 
@@ -87,6 +95,7 @@ pub fn intent(number: u128, tenant: &str, seconds: i64) -> Record {
         decision: decided(),
         redactions: KindCounts::from([(Kind::EMAIL_ADDRESS, 1)]),
         payload: Digest::of(b"payload"),
+        shadow: None,
     }))
 }
 
@@ -125,6 +134,7 @@ pub fn refusal(number: u128, tenant: &str, seconds: i64, code: Code) -> Record {
         route: "/v1/classify".to_owned(),
         input: Some(Box::new(input(tenant, at(seconds)))),
         decision: Some(Box::new(decided())),
+        shadow: None,
     }))
 }
 

@@ -95,6 +95,7 @@ impl World {
                 route: "/v1/classify".to_owned(),
                 input: None,
                 decision: None,
+                shadow: None,
             }));
             ledger.append_blocking(serde_json::to_vec(&record).unwrap()).unwrap();
         }

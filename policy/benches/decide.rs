@@ -1,0 +1,192 @@
+//! What decisions cost, as one JSON object on standard output. `./x bench policy` puts it into
+//! words.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::arithmetic_side_effects,
+    reason = "a measurement stops where it fails"
+)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::{collections::HashMap, fmt::Write as _, hint::black_box, time::Instant};
+
+use reeve_domain::{DecisionId, DecisionInput, PlanName, Region, TenantId, Timestamp};
+use reeve_policy::{
+    Bundle, Engine, Evaluation, Pack,
+    replay::{Recorded, Replay},
+};
+use serde_json::{Value, json};
+use support::Random;
+
+fn main() {
+    let million = std::env::args().any(|argument| argument == "--million");
+    let calls: u64 = if million { 1_000_000 } else { 20_000 };
+    println!("{}", json!({ "decide": decide(), "same": same(calls), "replay": replay(calls) }));
+}
+
+/// A bundle with `rules` rules, of which `in_force` are left for tenant-0 and the calls below.
+fn bundle(rules: u64, in_force: u64) -> Bundle {
+    let mut bundle = Pack::reference(&[]);
+    let mut text = String::new();
+    let head = |text: &mut String, number| {
+        write!(text, "@id(\"rule-{number}\")@title(\"t\")@reason(\"Rule {number}.\")").unwrap();
+    };
+    for number in 0..rules {
+        head(&mut text, number);
+        // Half are about other tenants, half about other labels of this one.
+        let (principal, when) = if number >= in_force {
+            match number % 2 {
+                0 => (format!("principal == Tenant::\"other-{number}\""), "true".to_owned()),
+                _ => (
+                    "principal".to_owned(),
+                    format!(
+                        "principal.hasTag(\"sector\") && principal.getTag(\"sector\") == \"{number}\""
+                    ),
+                ),
+            }
+        } else {
+            let when = match number % 5 {
+                0 => format!("context has purpose && context.purpose == \"purpose-{number}\""),
+                1 => format!("context.consents.contains(\"consent-{number}\")"),
+                2 => format!(
+                    "context.data_categories.contains(\"category-{number}\") && context.region == \"us-east\""
+                ),
+                3 => format!(
+                    "context has subject_country && context.subject_country == \"X{number}\""
+                ),
+                _ => "context.laws.contains(\"EU\")".to_owned(),
+            };
+            ("principal".to_owned(), when)
+        };
+        let rule = if number % 5 == 4 && number < in_force {
+            format!(
+                "@redact(\"EMAIL_ADDRESS\") permit ({principal}, action == Action::\"obligate\", resource) when {{ {when} }};\n"
+            )
+        } else {
+            format!(
+                "\nforbid ({principal}, action == Action::\"classify\", resource) when {{ {when} }};\n"
+            )
+        };
+        text.push_str(&rule);
+    }
+    bundle.cedar.insert("many.cedar".to_owned(), text);
+    bundle
+}
+
+fn one_call(number: u64) -> DecisionInput {
+    let mut random = Random(number);
+    let mut tenant = support::tenant(&mut Random(1), 0);
+    tenant.residency = [Region::new("eu-west").unwrap()].into();
+    tenant.labels = [("jurisdiction".to_owned(), "EU".to_owned())].into();
+    let model = support::model(&mut Random(2), 0);
+    let mut input = support::call(&mut random, &[tenant], &[model]);
+    input.action = reeve_domain::Action::Classify;
+    input.scopes = [reeve_domain::Scope::new("classify").unwrap()].into();
+    input.purpose = input.tenant.purposes.iter().find(|it| it.as_str() == "support").cloned();
+    input.at = Timestamp::from_micros(0);
+    input.candidates = vec![Region::new("eu-west").unwrap()];
+    input
+}
+
+fn decide() -> Vec<Value> {
+    let sizes = [(10, 5), (50, 50), (100, 50), (200, 50), (500, 50), (1000, 50), (2000, 50)];
+    let mut rows = Vec::new();
+    for (rules, in_force) in sizes {
+        let document = bundle(rules, in_force).document();
+        let begin = Instant::now();
+        let engine = Engine::compile(&document).unwrap();
+        let compile_ms = begin.elapsed().as_secs_f64() * 1e3;
+        let calls: Vec<DecisionInput> = (0..2000).map(one_call).collect();
+        let begin = Instant::now();
+        assert!(engine.prepare(&calls[0].tenant, &calls[0].model, calls[0].at));
+        let prepare_ms = begin.elapsed().as_secs_f64() * 1e3;
+        let mut row = json!({
+            "rules": rules, "in_force": in_force, "compile_ms": compile_ms, "prepare_ms": prepare_ms,
+        });
+        for (name, how) in [
+            ("full", Evaluation::Full),
+            ("specialised", Evaluation::Specialised),
+            ("remembered", Evaluation::Remembered),
+        ] {
+            let rounds = if how == Evaluation::Full { 1 } else { 5 };
+            let mut times = Vec::new();
+            for round in 0..=rounds {
+                for call in &calls {
+                    let begin = Instant::now();
+                    black_box(engine.decide_by(black_box(call), how));
+                    if round > 0 {
+                        times.push(begin.elapsed().as_nanos());
+                    }
+                }
+            }
+            times.sort_unstable();
+            let at = |share: usize| times[(times.len() - 1) * share / 100] as f64 / 1e3;
+            row[name] = json!({ "p50_us": at(50), "p99_us": at(99) });
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+/// Random calls, decided by all rules and by what is left of them.
+fn same(calls: u64) -> Value {
+    let mut random = Random(2026);
+    let engine = Engine::compile(&support::bundle(&mut random, 60).document()).unwrap();
+    let tenants: Vec<_> = (0..10).map(|number| support::tenant(&mut random, number)).collect();
+    let models: Vec<_> = (0..3).map(|number| support::model(&mut random, number)).collect();
+    let begin = Instant::now();
+    let (mut differ, mut allowed) = (0_u64, 0_u64);
+    for _ in 0..calls {
+        let input = support::call(&mut random, &tenants, &models);
+        let full = engine.decide_by(&input, Evaluation::Full);
+        allowed += u64::from(full.is_allowed());
+        let others = [Evaluation::Specialised, Evaluation::Remembered];
+        differ += u64::from(others.iter().any(|how| engine.decide_by(&input, *how) != full));
+    }
+    json!({ "calls": calls, "allowed": allowed, "differ": differ, "seconds": begin.elapsed().as_secs_f64() })
+}
+
+/// Recorded calls as JSON, read and replayed through a draft and through the bundle that decided.
+fn replay(calls: u64) -> Value {
+    let mut random = Random(7);
+    let active = Engine::compile(&support::bundle(&mut Random(1), 40).document()).unwrap();
+    let draft = Engine::compile(&support::bundle(&mut Random(2), 40).document()).unwrap();
+    let tenants: Vec<_> = (0..20).map(|number| support::tenant(&mut random, number)).collect();
+    let models: Vec<_> = (0..3).map(|number| support::model(&mut random, number)).collect();
+    let distinct = calls.min(50_000);
+    let recorded: Vec<String> = (0..distinct)
+        .map(|number| {
+            let mut input = support::call(&mut random, &tenants, &models);
+            // In the order of their time.
+            let at = number.saturating_mul(2000) / distinct;
+            input.at = Timestamp::from_micros(i64::try_from(at).unwrap());
+            let decision = active.decide(&input);
+            serde_json::to_string(&(input, decision)).unwrap()
+        })
+        .collect();
+    let digest = active.digest();
+    let then = HashMap::from([(digest, active)]);
+    let plans: HashMap<TenantId, PlanName> = tenants
+        .iter()
+        .map(|tenant| (tenant.id.clone(), PlanName::new("standard").unwrap()))
+        .collect();
+    let begin = Instant::now();
+    let mut replay = Replay::new(&draft, &then, &plans);
+    for number in 0..calls {
+        let at = usize::try_from(number % distinct).unwrap();
+        let (input, decision) = serde_json::from_str(&recorded[at]).unwrap();
+        let id = DecisionId::from_uuid(uuid::Uuid::from_u128(u128::from(number)));
+        replay.decided(&Recorded { id, input, decision, region: None });
+    }
+    let impact = replay.finish();
+    assert_eq!(impact.checked, calls);
+    json!({
+        "calls": calls, "distinct": distinct, "reproduced": impact.reproduced, "flips": impact.flips,
+        "seconds": begin.elapsed().as_secs_f64(),
+    })
+}
