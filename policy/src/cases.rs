@@ -29,7 +29,7 @@ pub struct Case {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaseInput {
-    /// The tenant; `acme` if it does not matter.
+    /// The tenant; `somebody` if it does not matter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
     /// When the call comes (RFC 3339); 1970 if it does not matter.
@@ -168,7 +168,7 @@ impl CaseInput {
         Ok(DecisionInput {
             at: self.at.unwrap_or(Timestamp::from_micros(0)),
             tenant: TenantFacts {
-                id: self.tenant.clone().map_or_else(|| TenantId::new("acme"), Ok)?,
+                id: self.tenant.clone().map_or_else(|| TenantId::new("somebody"), Ok)?,
                 residency: self.residency.clone(),
                 purposes: self.purposes.clone(),
                 labels: self.labels.clone(),

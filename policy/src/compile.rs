@@ -117,7 +117,8 @@ pub(crate) fn single(message: String) -> CompileError {
 
 /// The file in which the rules stand that hold under every bundle.
 pub const FLOOR: &str = "floor.cedar";
-const FLOOR_TEXT: &str = include_str!("floor.cedar");
+/// Those rules.
+pub const FLOOR_TEXT: &str = include_str!("floor.cedar");
 
 /// What policies may speak of, as Cedar reads it.
 pub const SCHEMA: &str = include_str!("../schema.cedarschema");

@@ -28,7 +28,7 @@ pub use bundle::{
     Bundle, BundleUnreadable, NameFinder, Plan, Prices, Privacy, RegionRules, default_bundle,
 };
 pub use check::{Checked, check, check_files};
-pub use compile::{CompileError, FLOOR, Fault, SCHEMA, Severity, Span};
+pub use compile::{CompileError, FLOOR, FLOOR_TEXT, Fault, SCHEMA, Severity, Span};
 pub use engine::{Answer, Effect, Engine, Evaluation, Rule, is_floor};
 pub use facts::{jurisdiction_of, laws};
 pub use packs::Pack;

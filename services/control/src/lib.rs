@@ -6,9 +6,11 @@
 
 mod evidence;
 mod ledger;
+mod lifecycle;
 mod page;
 mod problem;
 mod routes;
+mod scheduled;
 mod sent;
 mod server;
 mod signed_in;

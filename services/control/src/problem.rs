@@ -71,6 +71,12 @@ impl Refused {
         self
     }
 
+    /// Adds what is wrong with single fields.
+    pub(crate) fn with(mut self, errors: Vec<FieldFault>) -> Self {
+        self.errors = errors;
+        self
+    }
+
     pub(crate) fn until(mut self, seconds: u64) -> Self {
         self.retry_after_seconds = Some(seconds.max(1));
         self

@@ -17,6 +17,7 @@ use crate::{
     evidence::{ControlLog, LogFiles},
     problem::Refused,
     routes::{self, StaticDir},
+    scheduled,
     state::Control,
 };
 
@@ -58,6 +59,7 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
         options.entropy,
         options.secure_cookie,
     ));
+    scheduled::start(control.clone());
     let console = web::Data::new(StaticDir(options.static_dir));
     Ok(HttpServer::new(move || {
         App::new()

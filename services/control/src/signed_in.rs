@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, future::Future, marker::PhantomData, pin::Pin};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::Method, web};
 use reeve_domain::{Actor, Code};
 use reeve_identity::{Role, SessionToken, csrf_matches};
-use reeve_store::{session, session::Session, user, user::User};
+use reeve_store::{access_token, session, session::Session, user, user::User};
 
 use crate::{
     problem::Refused,
@@ -33,6 +33,14 @@ allowed! {
     Operator = [Operator];
     /// Reads what operators change.
     OperationsReader = [Operator, Auditor];
+    /// Writes drafts of policy.
+    PolicyAuthor = [PolicyAuthor];
+    /// Approves what others wrote.
+    PolicyApprover = [PolicyApprover];
+    /// Puts in force what was approved.
+    PolicyWriter = [PolicyAuthor, PolicyApprover];
+    /// Stops things at once.
+    Stopper = [Operator, PolicyApprover];
     /// Reads policy.
     PolicyReader = [PolicyAuthor, PolicyApprover, Auditor];
     /// Reads the evidence.
@@ -45,11 +53,19 @@ allowed! {
 /// it may change something, that it carries the session's CSRF token.
 pub(crate) struct SignedIn<R> {
     pub(crate) user: User,
-    pub(crate) session: Session,
+    /// The browser's session; none if a program came with a token.
+    pub(crate) session: Option<Session>,
     role: PhantomData<R>,
 }
 
 impl<R> SignedIn<R> {
+    /// The browser's session, for what only a person at a browser may do.
+    pub(crate) fn at_browser(&self) -> Result<&Session, Refused> {
+        self.session.as_ref().ok_or_else(|| {
+            Refused::from(Code::InvalidCredential).because("sign in to do this; a token may not")
+        })
+    }
+
     pub(crate) fn actor(&self) -> Actor {
         Actor::User(self.user.id.clone())
     }
@@ -78,7 +94,9 @@ impl<R: Allowed> SignedIn<R> {
     fn permitted(&self, request: &HttpRequest) -> Result<(), Code> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let sent = request.headers().get("X-CSRF-Token").and_then(|value| value.to_str().ok());
-            if !csrf_matches(sent.unwrap_or_default(), &self.session.csrf) {
+            // A token is sent by a program on purpose, never by a browser of its own accord.
+            let forged = |session: &Session| !csrf_matches(sent.unwrap_or_default(), &session.csrf);
+            if self.session.as_ref().is_some_and(forged) {
                 return Err(Code::CsrfTokenMismatch);
             }
         }
@@ -106,7 +124,11 @@ fn state(request: &HttpRequest) -> Result<&Control, Refused> {
         .ok_or_else(|| Refused::internal(&"the application has no state"))
 }
 
-async fn who(control: &Control, request: &HttpRequest) -> Result<(User, Session), Refused> {
+async fn who(control: &Control, request: &HttpRequest) -> Result<(User, Option<Session>), Refused> {
+    if let Some(token) = request.headers().get("Authorization") {
+        let token = token.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+        return Ok((by_token(control, token.ok_or(Code::InvalidCredential)?).await?, None));
+    }
     let cookie = request.cookie(COOKIE).ok_or(Code::MissingCredential)?;
     let digest = SessionToken::presented(cookie.value()).digest();
     let found = control
@@ -125,5 +147,21 @@ async fn who(control: &Control, request: &HttpRequest) -> Result<(User, Session)
         control.forget(&digest);
         return Err(Code::InvalidCredential.into());
     }
-    Ok((user, session))
+    Ok((user, Some(session)))
+}
+
+/// The person whose program calls with a token.
+async fn by_token(control: &Control, token: &str) -> Result<User, Refused> {
+    let digest = SessionToken::presented(token).digest();
+    let found = control
+        .read(move |c| {
+            let Some(token) = access_token::get(c, &digest)? else { return Ok(None) };
+            Ok(user::get(c, &token.user)?.map(|user| (user, token)))
+        })
+        .await?;
+    let (user, token) = found.ok_or(Code::InvalidCredential)?;
+    if token.expires_at <= control.clock.now() || user.disabled {
+        return Err(Code::InvalidCredential.into());
+    }
+    Ok(user)
 }

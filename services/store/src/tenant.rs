@@ -1,7 +1,9 @@
 //! Tenants.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
-use reeve_domain::{LegalFacts, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp};
+use reeve_domain::{LegalFacts, Purpose, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp};
 
 use crate::{
     Connection, StoreError,
@@ -114,6 +116,21 @@ pub fn set_status(
 pub fn set_legal(c: &mut Connection, id: &TenantId, legal: &LegalFacts) -> Result<(), StoreError> {
     let done = diesel::update(tenant::table.find(id.as_str()))
         .set(tenant::legal.eq(column("legal").to_json(legal)?))
+        .execute(c)?;
+    if done == 0 {
+        return Err(StoreError::NotFound("tenant"));
+    }
+    revision::bump(c)
+}
+
+/// Replaces the purposes that a tenant has registered; `NotFound` if there is no such tenant.
+pub fn set_purposes(
+    c: &mut Connection,
+    id: &TenantId,
+    purposes: &BTreeSet<Purpose>,
+) -> Result<(), StoreError> {
+    let done = diesel::update(tenant::table.find(id.as_str()))
+        .set(tenant::purposes.eq(column("purposes").to_json(purposes)?))
         .execute(c)?;
     if done == 0 {
         return Err(StoreError::NotFound("tenant"));

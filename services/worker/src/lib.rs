@@ -1,5 +1,6 @@
 //! What happens after a call: the worker indexes the logs of the ledger into the store, verifies
-//! them, and removes sessions of the console that have ended.
+//! them, makes the simulations that were asked for, and removes sessions of the console
+//! that have ended.
 //!
 //! The ledger is the truth and the store a view of it. The worker only ever reads the logs, so
 //! that it can be stopped, killed or started anew at any moment; where it stands is the store's
@@ -7,7 +8,9 @@
 
 mod indexer;
 mod schedule;
+mod simulation;
 mod verification;
 
 pub use indexer::{IndexFailed, Indexer};
 pub use schedule::{Intervals, run};
+pub use simulation::{SimulationFailed, simulate_next};

@@ -8,7 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{Indexer, verification};
+use crate::{Indexer, simulate_next, verification};
 
 /// How often the worker does what.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct Intervals {
     pub index_at_most: Duration,
     /// Verifying the logs from their first byte.
     pub verify: Duration,
+    /// Looking for simulations that wait.
+    pub simulate: Duration,
     /// Removing sessions that have ended.
     pub expire_sessions: Duration,
 }
@@ -29,6 +31,7 @@ impl Default for Intervals {
             index: Duration::from_millis(100),
             index_at_most: Duration::from_secs(2),
             verify: Duration::from_secs(60),
+            simulate: Duration::from_millis(200),
             expire_sessions: Duration::from_secs(60),
         }
     }
@@ -46,6 +49,7 @@ pub async fn run(
     tokio::join!(
         index(indexer.clone(), intervals, shutdown.clone()),
         verify(indexer.clone(), Arc::clone(&clock), intervals.verify, shutdown.clone()),
+        simulate(indexer.clone(), Arc::clone(&clock), intervals.simulate, shutdown.clone()),
         expire(indexer, clock, intervals.expire_sessions, shutdown),
     );
 }
@@ -98,6 +102,26 @@ async fn verify(
         let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
         match blocking(move || verification::verify_all(&store, &*clock)).await {
             Some(result) => trouble.tell("verification", result),
+            None => return,
+        }
+    }
+}
+
+async fn simulate(
+    indexer: Indexer,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut trouble = Trouble::default();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
+        match blocking(move || simulate_next(&store, &*clock)).await {
+            Some(result) => trouble.tell("simulating", result.map(|_| ())),
             None => return,
         }
     }

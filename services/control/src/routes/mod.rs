@@ -1,10 +1,15 @@
 //! The control plane's addresses, one file each.
 
 mod audit;
+mod changes;
+mod check;
 mod console;
 mod decision;
+mod emergencies;
+mod explanation;
 mod health;
 mod keys;
+mod legal;
 mod logs;
 mod models;
 mod openapi;
@@ -13,8 +18,13 @@ mod pods;
 mod policy;
 mod preview;
 mod session;
+mod shadow;
+mod simulations;
+mod stops;
 mod tenants;
+mod tokens;
 mod usage;
+mod versions;
 
 use actix_web::{
     Resource, ResponseError as _,
@@ -23,10 +33,14 @@ use actix_web::{
 };
 use reeve_domain::Code;
 
+pub(crate) use changes::activate;
 pub(crate) use console::StaticDir;
 pub use openapi::openapi;
 
 use crate::problem::Refused;
+
+/// The largest bundle that is read, in bytes.
+const BUNDLE_LIMIT: usize = 1024 * 1024;
 
 /// An address that answers other methods than its own with a problem.
 fn at(path: &str, allowed: &'static str) -> Resource {
@@ -64,6 +78,66 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     .service(at("/api/v1/keys/{id}", "DELETE").route(web::delete().to(keys::revoke)))
     .service(at("/api/v1/policy", "GET").route(web::get().to(policy::read)))
     .service(at("/api/v1/policy/preview", "POST").route(web::post().to(preview::create)))
+    .service(
+        at("/api/v1/policy/check", "POST")
+            .app_data(web::PayloadConfig::new(BUNDLE_LIMIT))
+            .route(web::post().to(check::create)),
+    )
+    .service(at("/api/v1/policy/versions", "GET").route(web::get().to(versions::list)))
+    .service(at("/api/v1/policy/packs", "GET").route(web::get().to(versions::packs)))
+    .service(at("/api/v1/policy/bundles/{digest}", "GET").route(web::get().to(versions::bundle)))
+    .service(at("/api/v1/policy/rollback", "POST").route(web::post().to(versions::roll_back)))
+    .service(
+        at("/api/v1/policy/changes", "GET, POST")
+            .app_data(web::PayloadConfig::new(BUNDLE_LIMIT))
+            .route(web::get().to(changes::list))
+            .route(web::post().to(changes::create)),
+    )
+    .service(
+        at("/api/v1/policy/changes/{id}", "GET, PUT")
+            .app_data(web::PayloadConfig::new(BUNDLE_LIMIT))
+            .route(web::get().to(changes::read))
+            .route(web::put().to(changes::edit)),
+    )
+    .service(at("/api/v1/policy/changes/{id}/actions", "POST").route(web::post().to(changes::act)))
+    .service(
+        at("/api/v1/policy/changes/{id}/simulations", "POST")
+            .route(web::post().to(simulations::create)),
+    )
+    .service(at("/api/v1/policy/simulations/{id}", "GET").route(web::get().to(simulations::read)))
+    .service(
+        at("/api/v1/policy/shadow", "GET, PUT, DELETE")
+            .route(web::get().to(shadow::read))
+            .route(web::put().to(shadow::set))
+            .route(web::delete().to(shadow::end)),
+    )
+    .service(
+        at("/api/v1/decisions/{id}/explanation", "GET").route(web::get().to(explanation::read)),
+    )
+    .service(
+        at("/api/v1/stops", "GET, POST")
+            .route(web::get().to(stops::list))
+            .route(web::post().to(stops::create)),
+    )
+    .service(at("/api/v1/stops/{kind}/{name}", "DELETE").route(web::delete().to(stops::delete)))
+    .service(at("/api/v1/emergencies", "GET").route(web::get().to(emergencies::list)))
+    .service(
+        at("/api/v1/emergencies/{id}/review", "POST").route(web::post().to(emergencies::review)),
+    )
+    .service(
+        at("/api/v1/tenants/{id}/emergencies", "POST").route(web::post().to(emergencies::create)),
+    )
+    .service(
+        at("/api/v1/tenants/{id}/legal", "GET, PUT")
+            .route(web::get().to(legal::read))
+            .route(web::put().to(legal::set)),
+    )
+    .service(
+        at("/api/v1/tokens", "GET, POST")
+            .route(web::get().to(tokens::list))
+            .route(web::post().to(tokens::create)),
+    )
+    .service(at("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::delete)))
     .service(at("/api/v1/usage", "GET").route(web::get().to(usage::read)))
     .service(at("/api/v1/pods", "GET").route(web::get().to(pods::list)))
     .service(at("/api/v1/models", "GET").route(web::get().to(models::list)))

@@ -1,11 +1,12 @@
 use actix_web::HttpResponse;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{ApiKey, ApiKeyValue, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
 use super::{
-    audit, decision, keys, logs, models, overview, pods, policy, preview, session, tenants, usage,
+    audit, changes, check, decision, emergencies, explanation, keys, legal, logs, models, overview,
+    pods, policy, preview, session, shadow, simulations, stops, tenants, tokens, usage, versions,
 };
 use crate::signed_in::COOKIE;
 
@@ -19,19 +20,31 @@ use crate::signed_in::COOKIE;
         logs::list, logs::verify,
         tenants::list, tenants::create, tenants::read, tenants::set_status,
         keys::list, keys::create, keys::revoke,
-        policy::read, preview::create, usage::read, pods::list, models::list,
+        policy::read, preview::create, check::create,
+        versions::list, versions::packs, versions::bundle, versions::roll_back,
+        changes::list, changes::create, changes::read, changes::edit, changes::act,
+        simulations::create, simulations::read,
+        shadow::read, shadow::set, shadow::end,
+        explanation::read,
+        stops::list, stops::create, stops::delete,
+        emergencies::list, emergencies::create, emergencies::review,
+        legal::read, legal::set,
+        tokens::list, tokens::create, tokens::delete,
+        usage::read, pods::list, models::list,
     ),
-    modifiers(&SessionCookie)
+    modifiers(&Credentials)
 )]
 struct Document;
 
-struct SessionCookie;
+struct Credentials;
 
-impl Modify for SessionCookie {
+impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
         let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
         components.add_security_scheme("session", cookie);
+        let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("token", token);
     }
 }
 

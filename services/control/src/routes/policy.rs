@@ -24,7 +24,7 @@ pub(crate) struct ActivePolicy {
     activated_by: String,
     name: String,
     rules: Vec<Rule>,
-    /// Cedar text by file name.
+    /// Cedar text by file name, that of the rules that hold under every bundle among it.
     files: BTreeMap<String, String>,
     /// Plans by name.
     #[schema(value_type = BTreeMap<String, Object>)]
@@ -40,6 +40,8 @@ pub(crate) struct Rule {
     id: String,
     title: String,
     reason: String,
+    /// The article of law that it stands for.
+    article: Option<String>,
     /// `permit` or `forbid`.
     effect: &'static str,
     /// The actions that it is about; `*` for all.
@@ -72,10 +74,12 @@ fn view(active: ActiveBundle) -> Result<ActivePolicy, Refused> {
     let document = BundleDocument { digest: active.digest, document: active.document };
     let engine = Engine::compile(&document).map_err(|why| Refused::internal(&why))?;
     let bundle = engine.bundle();
+    let floor = (reeve_policy::FLOOR.to_owned(), reeve_policy::FLOOR_TEXT.to_owned());
     let rules = engine.rules().into_iter().map(|rule| Rule {
         id: rule.id.to_string(),
         title: rule.title,
         reason: rule.reason,
+        article: rule.article,
         effect: match rule.effect {
             Effect::Permit => "permit",
             Effect::Forbid => "forbid",
@@ -94,7 +98,7 @@ fn view(active: ActiveBundle) -> Result<ActivePolicy, Refused> {
         activated_by: active.activated_by,
         name: bundle.name.clone(),
         rules: rules.collect(),
-        files: bundle.cedar.clone(),
+        files: bundle.cedar.clone().into_iter().chain([floor]).collect(),
         plans: as_json(&bundle.plans)?,
         regions: as_json(&bundle.regions)?,
     })

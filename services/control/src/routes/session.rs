@@ -143,9 +143,10 @@ fn cookie(value: &str, secure: bool) -> Cookie<'static> {
     ),
     security(("session" = []))
 )]
-pub(crate) async fn read(signed_in: SignedIn<Anyone>) -> HttpResponse {
+pub(crate) async fn read(signed_in: SignedIn<Anyone>) -> Result<HttpResponse, Refused> {
+    let csrf = signed_in.at_browser()?.csrf.clone();
     let user = Person::of(&signed_in.user);
-    HttpResponse::Ok().json(SignedInUser { user, csrf: signed_in.session.csrf })
+    Ok(HttpResponse::Ok().json(SignedInUser { user, csrf }))
 }
 
 /// Sign out.
@@ -169,7 +170,7 @@ pub(crate) async fn delete(
         tenant: None,
         details: BTreeMap::new(),
     };
-    let digest = signed_in.session.token_hash;
+    let digest = signed_in.at_browser()?.token_hash;
     control.change(&deed, move |c| session::delete(c, &digest)).await?;
     control.forget(&digest);
     let mut gone = cookie("", control.secure_cookie);

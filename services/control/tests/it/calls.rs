@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use reeve_domain::{
     Action, Caller, Code, Credential, Currency, Decision, DecisionId, DecisionInput, Digest,
     Intent, KeyId, Kind, KindCounts, LegalFacts, ModelFacts, ModelName, Money, Obligations,
-    Outcome, OutcomeStatus, Record, Refusal, Region, TenantFacts, TenantId, Timestamp, Timings,
-    Usage,
+    Outcome, OutcomeStatus, Record, Refusal, Region, Scope, TenantFacts, TenantId, Timestamp,
+    Timings, Usage,
 };
+use reeve_policy::Engine;
 
 pub(crate) fn decision_id(number: u128) -> DecisionId {
     DecisionId::from_uuid(uuid::Uuid::from_u128(number))
@@ -82,6 +83,30 @@ pub(crate) fn intent_with_key(number: u128, tenant: &str, key: &str, seconds: i6
         payload: Digest::of(b"payload"),
         shadow: None,
     }))
+}
+
+/// A call as the engine decides it: an intent, or a refusal.
+pub(crate) fn decided(number: u128, tenant: &str, seconds: i64, by: &Engine) -> Record {
+    let mut input = input(tenant, seconds);
+    input.scopes = [Scope::new("classify").unwrap()].into();
+    let decision = by.decide(&input);
+    if !decision.is_allowed() {
+        return Record::Refusal(Box::new(Refusal {
+            decision_id: decision_id(number),
+            at: at(seconds),
+            caller: caller(tenant, "key-1"),
+            code: Code::DeniedByPolicy,
+            route: "/v1/classify".to_owned(),
+            input: Some(Box::new(input)),
+            decision: Some(Box::new(decision)),
+            shadow: None,
+        }));
+    }
+    let Record::Intent(mut intent) = intent(number, tenant, seconds) else { unreachable!() };
+    intent.input = input;
+    intent.decision = decision;
+    intent.redactions.clear();
+    Record::Intent(intent)
 }
 
 pub(crate) fn intent(number: u128, tenant: &str, seconds: i64) -> Record {

@@ -13,6 +13,7 @@ mod calls;
 mod faults;
 mod files;
 mod keys;
+mod lifecycle;
 mod preview;
 mod reports;
 mod roles;

@@ -44,6 +44,7 @@ pub(crate) struct Client {
     pub(crate) base: String,
     pub(crate) cookie: Option<String>,
     pub(crate) csrf: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 pub(crate) fn gateway() -> Origin {
@@ -124,7 +125,7 @@ impl World {
     }
 
     pub(crate) fn anonymous(&self) -> Client {
-        Client { base: self.base.clone(), cookie: None, csrf: None }
+        Client { base: self.base.clone(), cookie: None, csrf: None, token: None }
     }
 
     /// Signs in as `user`: a role's name, or `demo`, who has three.
@@ -137,7 +138,7 @@ impl World {
         let cookie = answer.header("set-cookie");
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let csrf = answer.json()["csrf"].as_str().unwrap().to_owned();
-        Client { base: self.base.clone(), cookie: Some(cookie), csrf: Some(csrf) }
+        Client { base: self.base.clone(), cookie: Some(cookie), csrf: Some(csrf), token: None }
     }
 
     /// What the control plane's log says.
@@ -210,6 +211,8 @@ fn prepare(store: &Store, now: Timestamp, logs: &[(Origin, PathBuf)]) {
             let several = [Role::Operator, Role::Auditor, Role::PolicyAuthor];
             user::insert(c, &person("demo", &several))?;
             user::insert(c, &person("gone", &several))?;
+            let two = [Role::PolicyAuthor, Role::PolicyApprover];
+            user::insert(c, &person("author-and-approver", &two))?;
             policy::insert_bundle(c, &bundle, "test", now)?;
             policy::activate(c, &bundle.digest, "test", None, now)?;
             for (origin, dir) in logs {
@@ -223,6 +226,12 @@ fn prepare(store: &Store, now: Timestamp, logs: &[(Origin, PathBuf)]) {
 }
 
 impl Client {
+    /// A program that calls with a person's token.
+    pub(crate) fn with_token(base: &str, token: &str) -> Self {
+        let token = Some(token.to_owned());
+        Self { base: base.to_owned(), cookie: None, csrf: None, token }
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&str>) -> Answer {
         let client = awc::Client::builder().timeout(Duration::from_secs(30)).finish();
         let mut request = client.request(method, format!("{}{path}", self.base));
@@ -231,6 +240,9 @@ impl Client {
         }
         if let Some(csrf) = &self.csrf {
             request = request.insert_header(("X-CSRF-Token", csrf.as_str()));
+        }
+        if let Some(token) = &self.token {
+            request = request.insert_header(("Authorization", format!("Bearer {token}")));
         }
         if body.is_some() {
             request = request.insert_header(("Content-Type", "application/json"));

@@ -1,0 +1,606 @@
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use reeve_domain::{Actor, BundleDocument, Code, Digest, Timestamp};
+use reeve_policy::{Bundle, Checked, check, check_files};
+use reeve_store::{
+    Connection, StoreError, policy,
+    policy_change::{self, Change, ChangeState, Step},
+    simulation::{self, Simulation},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    check::{CheckView, FileMap, refused_files},
+    simulations::SimulationView,
+};
+use crate::{
+    lifecycle::{self, Hand, NotAllowed},
+    page,
+    problem::{Problem, Refused},
+    sent::Sent,
+    signed_in::{Allowed, PolicyApprover, PolicyAuthor, PolicyReader, PolicyWriter, SignedIn},
+    state::{Control, Deed, block},
+};
+
+/// Changes that a listing shows.
+const LISTED: usize = 200;
+
+/// A change of policy on its way.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyChange)]
+pub(crate) struct ChangeView {
+    id: String,
+    /// Counts what was done to it; to be sent along with what is done next.
+    edition: i64,
+    title: String,
+    /// `draft`, `in-review`, `approved`, `scheduled`, `activated`, `withdrawn`.
+    state: &'static str,
+    /// The bundle that was active when it was begun.
+    base: String,
+    /// The bundle that it would put in force.
+    digest: String,
+    author: String,
+    /// Everybody who worked on it; none of them may approve it.
+    editors: Vec<String>,
+    approved_by: Option<String>,
+    /// RFC 3339.
+    scheduled_at: Option<String>,
+    /// The activation that it became.
+    version: Option<i64>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<&Change> for ChangeView {
+    fn from(change: &Change) -> Self {
+        Self {
+            id: change.id.clone(),
+            edition: change.edition,
+            title: change.title.clone(),
+            state: change.state.as_str(),
+            base: change.base.to_string(),
+            digest: change.digest.to_string(),
+            author: change.author.to_string(),
+            editors: change.editors.iter().map(ToString::to_string).collect(),
+            approved_by: change.approval.as_ref().map(|approval| approval.by.to_string()),
+            scheduled_at: change.scheduled_at.map(|at| at.to_string()),
+            version: change.version,
+            created_at: change.created_at.to_string(),
+            updated_at: change.updated_at.to_string(),
+        }
+    }
+}
+
+/// Something that was done to a change.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangeStep {
+    at: String,
+    by: String,
+    /// `begin`, `edit`, `submit`, `approve`, `reject`, `comment`, `schedule`, `activate`, `withdraw`.
+    kind: String,
+    digest: String,
+    comment: String,
+}
+
+/// A change in full.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangeDetail {
+    change: ChangeView,
+    /// Files of the bundle that it would put in force, by name.
+    files: BTreeMap<String, String>,
+    /// Files of the bundle that it was begun on.
+    base_files: BTreeMap<String, String>,
+    check: CheckView,
+    /// The newest simulation of what it is now.
+    simulation: Option<SimulationView>,
+    steps: Vec<ChangeStep>,
+    /// Whether the bundle that it was begun on is active still.
+    up_to_date: bool,
+}
+
+/// Changes, what was touched last first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangeList {
+    items: Vec<ChangeView>,
+}
+
+/// A change to be begun.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewChange {
+    title: String,
+    /// Files of the bundle; none: those of the active one.
+    #[serde(default)]
+    files: Option<FileMap>,
+}
+
+/// Another content of a change.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditedChange {
+    /// As it was read.
+    edition: i64,
+    title: String,
+    files: FileMap,
+    /// Puts the change on top of the bundle that is active now.
+    #[serde(default)]
+    rebase: bool,
+}
+
+/// Something to be done to a change as it was seen.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeAction {
+    /// As it was read.
+    edition: i64,
+    /// What is to be done.
+    action: ActionName,
+    /// What is said about it; required to reject.
+    #[serde(default)]
+    comment: String,
+    /// The bundle that was looked at; required to approve.
+    #[serde(default)]
+    digest: Option<String>,
+    /// The digest of the simulation's report that was looked at; required to approve.
+    #[serde(default)]
+    report: Option<String>,
+    /// When it shall go into force, RFC 3339; required to schedule.
+    #[serde(default)]
+    at: Option<String>,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ActionName {
+    /// Ask for a second person's eyes.
+    Submit,
+    /// Say something.
+    Comment,
+    /// Let it into force.
+    Approve,
+    /// Give it back.
+    Reject,
+    /// Let it go into force at a time.
+    Schedule,
+    /// Put it in force now.
+    Activate,
+    /// Give it up.
+    Withdraw,
+}
+
+impl ActionName {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Comment => "comment",
+            Self::Approve => "approve",
+            Self::Reject => "reject",
+            Self::Schedule => "schedule",
+            Self::Activate => "activate",
+            Self::Withdraw => "withdraw",
+        }
+    }
+
+    const fn recorded(self) -> &'static str {
+        match self {
+            Self::Submit => "policy.submit",
+            Self::Comment => "policy.comment",
+            Self::Approve => "policy.approve",
+            Self::Reject => "policy.reject",
+            Self::Schedule => "policy.schedule",
+            Self::Activate => "policy.activate",
+            Self::Withdraw => "policy.withdraw",
+        }
+    }
+
+    /// Whether one of `roles` may do it.
+    fn is_for(self, roles: &[String]) -> bool {
+        let allowed = match self {
+            Self::Submit | Self::Withdraw => PolicyAuthor::ROLES,
+            Self::Approve | Self::Reject => PolicyApprover::ROLES,
+            Self::Comment | Self::Schedule | Self::Activate => PolicyWriter::ROLES,
+        };
+        allowed.iter().any(|role| roles.iter().any(|name| name == role.as_str()))
+    }
+}
+
+/// List changes.
+#[utoipa::path(
+    get, path = "/api/v1/policy/changes", tag = "policy", operation_id = "listChanges",
+    responses(
+        (status = 200, description = "Changes", body = ChangeList),
+        (status = 401, description = "missing-credential, invalid-credential", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "role-required", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("session" = []), ("token" = []))
+)]
+pub(crate) async fn list(
+    control: web::Data<Control>,
+    _: SignedIn<PolicyReader>,
+) -> Result<HttpResponse, Refused> {
+    let changes = control.read(|c| policy_change::list(c, LISTED)).await?;
+    Ok(HttpResponse::Ok().json(ChangeList { items: changes.iter().map(Into::into).collect() }))
+}
+
+/// Begin a change.
+#[utoipa::path(
+    post, path = "/api/v1/policy/changes", tag = "policy", operation_id = "createChange",
+    request_body = NewChange,
+    responses(
+        (status = 201, description = "Begun", body = ChangeView),
+        (status = 401, description = "missing-credential, invalid-credential", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "role-required, csrf-token-mismatch", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-request, policy-invalid: the files are no bundle", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("session" = []), ("token" = []))
+)]
+pub(crate) async fn create(
+    control: web::Data<Control>,
+    signed_in: SignedIn<PolicyAuthor>,
+    sent: Sent,
+) -> Result<HttpResponse, Refused> {
+    let new: NewChange = sent.json()?;
+    let title = titled(&new.title)?;
+    let active = active(&control).await?;
+    let base = active.digest;
+    let document = match new.files {
+        Some(files) => bundle_of(files).await?,
+        None => active,
+    };
+    let hand = hand(&control, &signed_in);
+    let id = format!("chg_{}", control.entropy.uuid(hand.at).simple());
+    let change = hand.begin(id, title, base, document.digest);
+    let deed = deed(&signed_in, "policy.draft", &change);
+    let step = hand.step(&change, "begin", "");
+    let row = change.clone();
+    control
+        .change(&deed, move |c| {
+            policy::insert_bundle(c, &document, hand.by.as_str(), hand.at)?;
+            policy_change::insert(c, &row, &step)
+        })
+        .await?;
+    Ok(HttpResponse::Created().json(ChangeView::from(&change)))
+}
+
+/// One change in full.
+#[utoipa::path(
+    get, path = "/api/v1/policy/changes/{id}", tag = "policy", operation_id = "getChange",
+    params(("id" = String, Path, description = "The change")),
+    responses(
+        (status = 200, description = "The change", body = ChangeDetail),
+        (status = 401, description = "missing-credential, invalid-credential", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "role-required", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "not-found", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("session" = []), ("token" = []))
+)]
+pub(crate) async fn read(
+    control: web::Data<Control>,
+    _: SignedIn<PolicyReader>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Refused> {
+    let detail = control
+        .read(move |c| {
+            let Some(change) = policy_change::get(c, &id)? else { return Ok(None) };
+            let steps = policy_change::steps(c, &id)?;
+            let simulation = simulation::newest_of(c, &change.digest)?;
+            let document = stored(c, &change.digest)?;
+            let base = stored(c, &change.base)?;
+            let active = policy::active(c)?.map(|active| active.digest);
+            Ok(Some((change, steps, simulation, document, base, active)))
+        })
+        .await?;
+    let (change, steps, simulation, document, base, active) = detail.ok_or(Code::NotFound)?;
+    let (files, base_files, check) =
+        block(move || (files(&document), files(&base), CheckView::of(&check(&document)))).await?;
+    let steps = steps.into_iter().map(step_view).collect();
+    Ok(HttpResponse::Ok().json(ChangeDetail {
+        up_to_date: active == Some(change.base),
+        change: (&change).into(),
+        files,
+        base_files,
+        check,
+        simulation: simulation.map(Into::into),
+        steps,
+    }))
+}
+
+/// Give a change another content.
+#[utoipa::path(
+    put, path = "/api/v1/policy/changes/{id}", tag = "policy", operation_id = "editChange",
+    params(("id" = String, Path, description = "The change")),
+    request_body = EditedChange,
+    responses(
+        (status = 200, description = "The change as it is now: a draft, whatever it was", body = ChangeView),
+        (status = 401, description = "missing-credential, invalid-credential", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "role-required, csrf-token-mismatch", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "not-found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "conflict: changed meanwhile; wrong-state", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-request, policy-invalid: the files are no bundle", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("session" = []), ("token" = []))
+)]
+pub(crate) async fn edit(
+    control: web::Data<Control>,
+    signed_in: SignedIn<PolicyAuthor>,
+    id: web::Path<String>,
+    sent: Sent,
+) -> Result<HttpResponse, Refused> {
+    let edited: EditedChange = sent.json()?;
+    let title = titled(&edited.title)?;
+    let document = bundle_of(edited.files).await?;
+    let before = existing(&control, &id, edited.edition).await?;
+    let base = if edited.rebase { active(&control).await?.digest } else { before.base };
+    let hand = hand(&control, &signed_in);
+    let deed = deed(&signed_in, "policy.edit", &before);
+    let after = hand.edit(before, title, document.digest, base);
+    let change = or_recorded(&control, &deed, after).await?;
+    let step = hand.step(&change, "edit", "");
+    let row = change.clone();
+    control
+        .change(&deed, move |c| {
+            policy::insert_bundle(c, &document, hand.by.as_str(), hand.at)?;
+            policy_change::update(c, &row, &step)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(ChangeView::from(&change)))
+}
+
+/// Submit, comment, approve, reject, schedule, activate or withdraw a change.
+#[utoipa::path(
+    post, path = "/api/v1/policy/changes/{id}/actions", tag = "policy", operation_id = "actOnChange",
+    params(("id" = String, Path, description = "The change")),
+    request_body = ChangeAction,
+    responses(
+        (status = 200, description = "The change as it is now", body = ChangeView),
+        (status = 401, description = "missing-credential, invalid-credential", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "role-required, csrf-token-mismatch, four-eyes-required", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "not-found", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "conflict, wrong-state, approval-stale, simulation-required, policy-conflict", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "invalid-request, policy-invalid", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("session" = []), ("token" = []))
+)]
+pub(crate) async fn act(
+    control: web::Data<Control>,
+    signed_in: SignedIn<PolicyWriter>,
+    id: web::Path<String>,
+    sent: Sent,
+) -> Result<HttpResponse, Refused> {
+    let asked: ChangeAction = sent.json()?;
+    let before = policy_change_of(&control, &id).await?;
+    let mut deed = deed(&signed_in, asked.action.recorded(), &before);
+    if !asked.comment.is_empty() {
+        deed.details.insert("comment".to_owned(), asked.comment.chars().take(500).collect());
+    }
+    if !asked.action.is_for(&signed_in.user.roles) {
+        control.record(&deed, Some(Code::RoleRequired)).await?;
+        return Err(Code::RoleRequired.into());
+    }
+    if before.edition != asked.edition && asked.action != ActionName::Comment {
+        control.record(&deed, Some(Code::ApprovalStale)).await?;
+        return Err(Refused::from(Code::ApprovalStale).because("read the change again"));
+    }
+    let hand = hand(&control, &signed_in);
+    if asked.action == ActionName::Activate {
+        activate(&control, signed_in.actor(), hand.by.as_str(), before).await?;
+        let now = policy_change_of(&control, &id).await?;
+        return Ok(HttpResponse::Ok().json(ChangeView::from(&now)));
+    }
+    let step = hand.step(&before, asked.action.word(), asked.comment.trim());
+    if asked.action == ActionName::Comment {
+        if step.comment.is_empty() {
+            return Err(Refused::field("comment", "must be given"));
+        }
+        let row = before.clone();
+        control.change(&deed, move |c| policy_change::add_step(c, &row, &step)).await?;
+        return Ok(HttpResponse::Ok().json(ChangeView::from(&before)));
+    }
+    let after = next(&control, &hand, before, &asked).await?;
+    let change = or_recorded(&control, &deed, after).await?;
+    let row = change.clone();
+    control.change(&deed, move |c| policy_change::update(c, &row, &step)).await?;
+    Ok(HttpResponse::Ok().json(ChangeView::from(&change)))
+}
+
+/// What becomes of a change.
+async fn next(
+    control: &Control,
+    hand: &Hand,
+    before: Change,
+    asked: &ChangeAction,
+) -> Result<Result<Change, NotAllowed>, Refused> {
+    let simulation = simulation_of(control, &before).await?;
+    Ok(match asked.action {
+        ActionName::Submit => {
+            let (active, checked) = now(control, &before).await?;
+            hand.submit(before, active, &checked, simulation.as_ref())
+        }
+        ActionName::Approve => {
+            let digest = |field, text: Option<&str>| {
+                page::parse::<Digest>(field, text)?
+                    .ok_or_else(|| Refused::field(field, "must be given: what was looked at"))
+            };
+            let seen = (
+                digest("digest", asked.digest.as_deref())?,
+                digest("report", asked.report.as_deref())?,
+            );
+            hand.approve(before, seen, simulation.as_ref())
+        }
+        ActionName::Reject => {
+            if asked.comment.trim().is_empty() {
+                return Err(Refused::field("comment", "must say why"));
+            }
+            hand.reject(before)
+        }
+        ActionName::Schedule => {
+            let at = page::moment("at", asked.at.as_deref())?
+                .ok_or_else(|| Refused::field("at", "must be given"))?;
+            hand.schedule(before, at, simulation.as_ref())
+        }
+        ActionName::Withdraw => hand.withdraw(before),
+        ActionName::Comment | ActionName::Activate => Ok(before),
+    })
+}
+
+/// Puts an approved change in force. Gives the activation's version.
+pub(crate) async fn activate(
+    control: &Control,
+    actor: Actor,
+    by: &str,
+    before: Change,
+) -> Result<i64, Refused> {
+    let deed = Deed {
+        actor,
+        action: "policy.activate",
+        target: before.id.clone(),
+        tenant: None,
+        details: BTreeMap::from([("digest".to_owned(), before.digest.to_string())]),
+    };
+    let simulation = simulation_of(control, &before).await?;
+    let (active, checked) = now(control, &before).await?;
+    let at = control.clock.now();
+    let scheduled = before.state == ChangeState::Scheduled;
+    let given_back = before.clone();
+    let after = lifecycle::activated(before, active, &checked, simulation.as_ref(), at);
+    if let (Err(why), true) = (&after, scheduled && deed.actor == Actor::System) {
+        // What cannot go into force at its time does not try for ever.
+        let comment = format!("{}: {}", why.code, why.because);
+        let step = step_of(&given_back, at, by, "give-back", &comment);
+        let change = Change {
+            state: ChangeState::Draft,
+            edition: given_back.edition.saturating_add(1),
+            approval: None,
+            scheduled_at: None,
+            updated_at: at,
+            ..given_back
+        };
+        control.write(move |c| policy_change::update(c, &change, &step)).await?;
+    }
+    let change = or_recorded(control, &deed, after).await?;
+    let step = step_of(&change, at, by, "activate", "");
+    let by = by.to_owned();
+    control
+        .change(&deed, move |c| {
+            let now = policy::active(c)?.map(|active| active.digest);
+            if now != Some(change.base) {
+                return Err(StoreError::Conflict("another policy was activated".to_owned()));
+            }
+            let version = policy::activate(c, &change.digest, &by, Some(&change.id), at)?;
+            let change = Change { version: Some(version), ..change };
+            policy_change::update(c, &change, &step)?;
+            Ok(version)
+        })
+        .await
+}
+
+fn step_of(change: &Change, at: Timestamp, by: &str, kind: &str, comment: &str) -> Step {
+    let (by, kind, comment) = (by.to_owned(), kind.to_owned(), comment.to_owned());
+    Step { at, by, kind, digest: change.digest, comment }
+}
+
+fn hand<R>(control: &Control, signed_in: &SignedIn<R>) -> Hand {
+    Hand { by: signed_in.user.id.clone(), at: control.clock.now() }
+}
+
+fn deed<R>(signed_in: &SignedIn<R>, action: &'static str, change: &Change) -> Deed {
+    Deed {
+        actor: signed_in.actor(),
+        action,
+        target: change.id.clone(),
+        tenant: None,
+        details: BTreeMap::from([("digest".to_owned(), change.digest.to_string())]),
+    }
+}
+
+/// Records what was tried and may not be.
+async fn or_recorded<T>(
+    control: &Control,
+    deed: &Deed,
+    tried: Result<T, NotAllowed>,
+) -> Result<T, Refused> {
+    match tried {
+        Ok(done) => Ok(done),
+        Err(why) => {
+            control.record(deed, Some(why.code)).await?;
+            Err(Refused::from(why.code).because(why.because))
+        }
+    }
+}
+
+/// The change, as long as it is what the caller has seen.
+async fn existing(control: &Control, id: &str, edition: i64) -> Result<Change, Refused> {
+    let change = policy_change_of(control, id).await?;
+    if change.edition != edition {
+        return Err(Refused::from(Code::Conflict).because("the change was changed meanwhile"));
+    }
+    Ok(change)
+}
+
+pub(crate) async fn policy_change_of(control: &Control, id: &str) -> Result<Change, Refused> {
+    let id = id.to_owned();
+    let found = control.read(move |c| policy_change::get(c, &id)).await?;
+    found.ok_or_else(|| Code::NotFound.into())
+}
+
+/// The simulation that a change was submitted with, or the newest of what it is.
+async fn simulation_of(control: &Control, change: &Change) -> Result<Option<Simulation>, Refused> {
+    let (named, digest) = (change.simulation.clone(), change.digest);
+    control
+        .read(move |c| match named {
+            Some(id) => simulation::get(c, &id),
+            None => simulation::newest_of(c, &digest),
+        })
+        .await
+}
+
+/// The active bundle, and what a check of the change says now.
+async fn now(control: &Control, change: &Change) -> Result<(Digest, Checked), Refused> {
+    let digest = change.digest;
+    let (active, document) =
+        control.read(move |c| Ok((policy::active(c)?, stored(c, &digest)?))).await?;
+    let active = active.ok_or(Code::NotFound)?.digest;
+    Ok((active, block(move || check(&document)).await?))
+}
+
+pub(crate) async fn active(control: &Control) -> Result<BundleDocument, Refused> {
+    let active = control.read(policy::active).await?;
+    let active =
+        active.ok_or_else(|| Refused::from(Code::NotFound).because("no policy is active"))?;
+    Ok(BundleDocument { digest: active.digest, document: active.document })
+}
+
+fn stored(c: &mut Connection, digest: &Digest) -> Result<BundleDocument, StoreError> {
+    policy::bundle(c, digest)?.ok_or(StoreError::NotFound("policy bundle"))
+}
+
+/// The bundle that files make, whether or not it can be enforced.
+async fn bundle_of(files: FileMap) -> Result<BundleDocument, Refused> {
+    let (document, checked) = block(move || check_files(&files.0)).await?;
+    document.ok_or_else(|| refused_files(&checked))
+}
+
+pub(crate) fn files(document: &BundleDocument) -> BTreeMap<String, String> {
+    Bundle::parse(document).map(|bundle| bundle.files()).unwrap_or_default()
+}
+
+fn titled(title: &str) -> Result<String, Refused> {
+    let title = title.trim();
+    if title.is_empty() || title.chars().count() > 200 {
+        return Err(Refused::field("title", "must have 1 to 200 characters"));
+    }
+    Ok(title.to_owned())
+}
+
+fn step_view(step: Step) -> ChangeStep {
+    ChangeStep {
+        at: step.at.to_string(),
+        by: step.by,
+        kind: step.kind,
+        digest: step.digest.to_string(),
+        comment: step.comment,
+    }
+}
