@@ -13,4 +13,4 @@ mod verification;
 
 pub use indexer::{IndexFailed, Indexer};
 pub use schedule::{Intervals, run};
-pub use simulation::{SimulationFailed, simulate_next};
+pub use simulation::{Progress, SimulationFailed, simulate, simulate_next};

@@ -15,9 +15,7 @@ use reeve_policy::{
 use reeve_store::{
     Store, StoreError,
     audit::{self, AuditRow, Cursor},
-    policy, simulation,
-    simulation::Simulation,
-    tenant,
+    policy, simulation, tenant,
 };
 
 /// Rows that are read at once.
@@ -39,7 +37,11 @@ pub enum SimulationFailed {
 /// Makes the oldest simulation that waits. False if none does. Blocks.
 pub fn simulate_next(store: &Store, clock: &dyn Clock) -> Result<bool, StoreError> {
     let Some(wanted) = store.write(simulation::take)? else { return Ok(false) };
-    let found = impact(store, &wanted);
+    let draft = store.read(|c| policy::bundle(c, &wanted.draft))?;
+    let draft = draft.ok_or(StoreError::NotFound("draft"))?;
+    let mut progress =
+        |done, total| store.write(|c| simulation::progress(c, &wanted.id, done, total));
+    let found = simulate(store, &draft, wanted.from, wanted.until, &mut progress);
     let found = match found {
         Ok(impact) => serde_json::to_string(&impact).map_err(|why| why.to_string()),
         Err(SimulationFailed::Store(away)) => return Err(away),
@@ -50,26 +52,34 @@ pub fn simulate_next(store: &Store, clock: &dyn Clock) -> Result<bool, StoreErro
     Ok(true)
 }
 
-/// Replays a period through a stored bundle.
-fn impact(store: &Store, wanted: &Simulation) -> Result<Impact, SimulationFailed> {
-    let (from, until) = (wanted.from, wanted.until);
-    let (draft, total, tenants) = store.read(|c| {
-        let draft = policy::bundle(c, &wanted.draft)?.ok_or(StoreError::NotFound("draft"))?;
+/// Told how many calls were replayed, of how many.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> Result<(), StoreError>;
+
+/// Replays the recorded calls of `[from, until)` through a bundle, and finds what it would have
+/// done. Blocks.
+pub fn simulate(
+    store: &Store,
+    draft: &BundleDocument,
+    from: Timestamp,
+    until: Timestamp,
+    progress: Progress<'_>,
+) -> Result<Impact, SimulationFailed> {
+    let (total, tenants) = store.read(|c| {
         let total = audit::count_decided(c, from, until)?;
-        Ok::<_, StoreError>((draft, total, tenant::list(c, None, usize::MAX)?))
+        Ok::<_, StoreError>((total, tenant::list(c, None, usize::MAX)?))
     })?;
-    let draft = Engine::compile(&draft).map_err(|why| SimulationFailed::Draft(why.to_string()))?;
+    let draft = Engine::compile(draft).map_err(|why| SimulationFailed::Draft(why.to_string()))?;
     let then = engines(store, from, until)?;
     let plans: HashMap<TenantId, PlanName> =
         tenants.into_iter().map(|tenant| (tenant.facts.id, tenant.plan)).collect();
-    store.write(|c| simulation::progress(c, &wanted.id, 0, total))?;
+    progress(0, total)?;
 
     let (pages, taken) = sync_channel(PAGES_WAITING);
     let reader = store.clone();
     thread::scope(|scope| {
         // One thread reads and parses, one decides.
         let reading = scope.spawn(move || read(&reader, from, until, &pages));
-        let found = replay(store, wanted, total, &draft, &then, &plans, &taken);
+        let found = replay(progress, total, Replay::new(&draft, &then, &plans), &taken);
         drop(taken);
         match reading.join() {
             Ok(read) => read?,
@@ -153,15 +163,11 @@ fn past(row: AuditRow, regions: &HashMap<String, Region>) -> Past {
 }
 
 fn replay(
-    store: &Store,
-    wanted: &Simulation,
+    progress: Progress<'_>,
     total: u64,
-    draft: &Engine,
-    then: &HashMap<Digest, Engine>,
-    plans: &HashMap<TenantId, PlanName>,
+    mut replay: Replay<'_>,
     pages: &Receiver<Vec<Past>>,
 ) -> Result<Impact, SimulationFailed> {
-    let mut replay = Replay::new(draft, then, plans);
     let mut done = 0_u64;
     for page in pages {
         done = done.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
@@ -172,7 +178,7 @@ fn replay(
                 Past::Unreadable => replay.unreadable(),
             }
         }
-        store.write(|c| simulation::progress(c, &wanted.id, done, total.max(done)))?;
+        progress(done, total.max(done))?;
     }
     Ok(replay.finish())
 }

@@ -1,5 +1,6 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use reeve_domain::{Code, DecisionId, Record};
+use reeve_policy::{Engine, explain::explain};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,6 +33,10 @@ pub(crate) struct DecisionView {
     redactions: reeve_domain::KindCounts,
     /// Where it was processed.
     region: Option<String>,
+    /// Regions, the rules that took part with their text at that version and what they read, and
+    /// ways in which the call would have been allowed; none if policy was not asked.
+    #[schema(value_type = Option<Object>)]
+    explanation: Option<serde_json::Value>,
 }
 
 /// A region that policy refused.
@@ -64,7 +69,13 @@ pub(crate) async fn decision(
         Err(refused) => return refuse(&gate, *refused).await,
     };
     match rows_of(&gate, &caller, &id).await {
-        Ok(rows) => HttpResponse::Ok().json(view(&id, rows)),
+        Ok(rows) => {
+            let explanation = match explained(&gate, &rows).await {
+                Ok(explanation) => explanation,
+                Err(code) => return refuse(&gate, *caller.refused(code)).await,
+            };
+            HttpResponse::Ok().json(DecisionView { explanation, ..view(&id, rows) })
+        }
         Err(code) => refuse(&gate, *caller.refused(code)).await,
     }
 }
@@ -88,6 +99,35 @@ pub(super) async fn rows_of(
     Ok(rows)
 }
 
+/// Why the call was decided so, by the bundle that decided it.
+async fn explained(
+    gate: &Gate,
+    rows: &[reeve_store::audit::AuditRow],
+) -> Result<Option<serde_json::Value>, Code> {
+    let decided = rows.iter().find_map(|row| match &row.record {
+        Record::Intent(intent) => Some((intent.input.clone(), intent.decision.policy)),
+        Record::Refusal(refusal) => {
+            let digest = refusal.decision.as_ref()?.policy;
+            Some((refusal.input.as_deref()?.clone(), digest))
+        }
+        _ => None,
+    });
+    let Some((input, digest)) = decided else { return Ok(None) };
+    let serving = gate.snapshot()?.engine.clone();
+    let store = gate.store.clone();
+    let made = web::block(move || {
+        if serving.digest() == digest {
+            return Ok(serde_json::to_value(explain(&serving, &input)).ok());
+        }
+        let document = store.read(|c| reeve_store::policy::bundle(c, &digest));
+        let document = document.map_err(|_| Code::StoreUnavailable)?;
+        // A bundle of before that can no longer be enforced explains nothing.
+        let engine = document.and_then(|document| Engine::compile(&document).ok());
+        Ok(engine.and_then(|engine| serde_json::to_value(explain(&engine, &input)).ok()))
+    });
+    made.await.map_err(|_| Code::Internal)?
+}
+
 fn view(id: &str, rows: Vec<reeve_store::audit::AuditRow>) -> DecisionView {
     let mut view = DecisionView {
         id: id.to_owned(),
@@ -100,6 +140,7 @@ fn view(id: &str, rows: Vec<reeve_store::audit::AuditRow>) -> DecisionView {
         rules: Vec::new(),
         redactions: reeve_domain::KindCounts::new(),
         region: None,
+        explanation: None,
     };
     for row in rows {
         match row.record {

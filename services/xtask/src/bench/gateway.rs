@@ -142,7 +142,10 @@ fn lift_limits(home: &Path) -> anyhow::Result<()> {
     ensure!(lifted > 0, "{} has no plan with limits", file.display());
     fs::write(&file, lines.join("\n"))?;
     let reeve = Profile::Release.program("reeve");
-    let mut apply = command(&reeve.to_string_lossy(), &["policy", "apply"]);
+    let mut apply = command(
+        &reeve.to_string_lossy(),
+        &["policy", "force", "--reason", "lifted limits, to measure"],
+    );
     apply.arg("--config").arg(home.join("reeve.toml")).arg(&bundle);
     output(apply).map(drop)
 }
