@@ -86,6 +86,8 @@ pub struct Impact {
     pub policy: Digest,
     /// Calls that were replayed.
     pub replayed: u64,
+    /// Calls that the draft itself had decided, and which tell nothing.
+    pub own: u64,
     /// Calls that could not be, by why: the code that refused them before they were decided.
     pub not_replayed: BTreeMap<String, u64>,
     /// Calls that were also decided again by the bundle that had decided them, and how many of
@@ -152,6 +154,7 @@ impl<'e> Replay<'e> {
             impact: Impact {
                 policy: draft.digest(),
                 replayed: 0,
+                own: 0,
                 not_replayed: BTreeMap::new(),
                 checked: 0,
                 reproduced: 0,
@@ -183,6 +186,11 @@ impl<'e> Replay<'e> {
             } else if self.impact.not_reproduced.len() < EXAMPLES {
                 self.impact.not_reproduced.push(call.id);
             }
+        }
+        if call.decision.policy == self.draft.digest() {
+            // Nothing can differ from what the draft itself decided.
+            count(&mut self.impact.own);
+            return;
         }
         count(&mut self.impact.replayed);
         let tenant = self.impact.by_tenant.entry(call.input.tenant.id.clone()).or_default();

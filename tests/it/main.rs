@@ -12,6 +12,7 @@ mod crash;
 mod governed;
 mod names;
 mod outage;
+mod policy;
 mod refusals;
 mod residency;
 mod secrecy;

@@ -83,7 +83,15 @@ impl Client {
 
     /// `GET`.
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.get_with(path, &[])
+    }
+
+    /// `GET` with any headers.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(bearer) = &self.bearer {
             request = request.header("Authorization", format!("Bearer {bearer}"));
         }

@@ -10,4 +10,4 @@ mod world;
 pub use client::{Answer, Client};
 pub use model::sample_bundle;
 pub use program::{Program, binary, free_port, wait_until};
-pub use world::{Engine, TestTenant, World, WorldOptions};
+pub use world::{Engine, PASSWORD, TestTenant, World, WorldOptions};

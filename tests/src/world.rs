@@ -87,6 +87,8 @@ pub struct World {
     pod_ports: BTreeMap<String, u16>,
 }
 
+/// The password of people that are added.
+pub const PASSWORD: &str = "correct horse battery";
 const REGIONS: [&str; 2] = ["eu-west", "us-east"];
 
 impl World {
@@ -240,6 +242,54 @@ impl World {
     /// Puts another key of a tenant into the store.
     pub fn new_key(&self, tenant: &TenantId, scopes: &[&str]) -> anyhow::Result<TestTenant> {
         seed_key(&self.store, &self.pepper, SystemClock::default().now(), tenant, scopes)
+    }
+
+    /// A client of another gateway.
+    pub fn client_at(&self, url: &str, tenant: &TestTenant) -> Client {
+        Client::new(url, Some(tenant.secret.as_str()))
+    }
+
+    /// Starts one more gateway on the same store, with a log of its own.
+    pub fn start_gateway(&self, number: u16) -> anyhow::Result<(Program, String)> {
+        let (root, port) = (self.path(), free_port()?);
+        let name = format!("gateway-{number}");
+        let file = root.join(format!("{name}.toml"));
+        let url = match &self.engine {
+            Engine::Sqlite => format!("sqlite:{}", root.join("store.sqlite").display()),
+            Engine::Postgres(server) => server.url().to_owned(),
+        };
+        fs::write(
+            &file,
+            format!(
+                "data_dir = {root:?}\n[gateway]\nlisten = \"127.0.0.1:{port}\"\nworkers = 1\n\
+                 origin = \"reeve.local/{name}\"\nledger_dir = \"ledger/{name}\"\n\
+                 ledger_key = \"secrets/{name}.pem\"\nsnapshot_file = \"{name}.json\"\n\
+                 [store]\nurl = {url:?}\n"
+            ),
+        )?;
+        let mut command = Command::new(binary("reeve")?);
+        command.arg("serve").arg("--roles").arg("gateway").arg("--config").arg(&file);
+        let program = Program::start(&name, command, &root.join(format!("logs/{name}.log")))?;
+        let base = format!("http://127.0.0.1:{port}");
+        let client = self.client_at(&base, &self.us);
+        wait_until("the other gateway serves", Duration::from_secs(30), || {
+            Ok(client.classify("hello").is_ok_and(|answer| answer.status == 200))
+        })?;
+        Ok((program, base))
+    }
+
+    /// Adds a person who may sign in to the console with [`PASSWORD`].
+    pub fn add_person(&self, name: &str, roles: &[&str]) -> anyhow::Result<()> {
+        let user = reeve_store::user::User {
+            id: reeve_domain::UserId::new(name)?,
+            display_name: name.to_owned(),
+            password_hash: reeve_identity::password::hash(PASSWORD, &SystemEntropy)?,
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            created_at: SystemClock::default().now(),
+            disabled: false,
+        };
+        self.store.write(|c| reeve_store::user::insert(c, &user))?;
+        Ok(())
     }
 
     /// Activates a policy bundle, as the control plane would.

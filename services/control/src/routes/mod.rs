@@ -3,6 +3,7 @@
 mod audit;
 mod changes;
 mod check;
+mod comparison;
 mod console;
 mod decision;
 mod emergencies;
@@ -103,6 +104,9 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     .service(
         at("/api/v1/policy/changes/{id}/simulations", "POST")
             .route(web::post().to(simulations::create)),
+    )
+    .service(
+        at("/api/v1/policy/changes/{id}/comparison", "GET").route(web::get().to(comparison::read)),
     )
     .service(at("/api/v1/policy/simulations/{id}", "GET").route(web::get().to(simulations::read)))
     .service(

@@ -5,8 +5,9 @@ use utoipa::{
 };
 
 use super::{
-    audit, changes, check, decision, emergencies, explanation, keys, legal, logs, models, overview,
-    pods, policy, preview, session, shadow, simulations, stops, tenants, tokens, usage, versions,
+    audit, changes, check, comparison, decision, emergencies, explanation, keys, legal, logs,
+    models, overview, pods, policy, preview, session, shadow, simulations, stops, tenants, tokens,
+    usage, versions,
 };
 use crate::signed_in::COOKIE;
 
@@ -23,6 +24,7 @@ use crate::signed_in::COOKIE;
         policy::read, preview::create, check::create,
         versions::list, versions::packs, versions::bundle, versions::roll_back,
         changes::list, changes::create, changes::read, changes::edit, changes::act,
+        comparison::read,
         simulations::create, simulations::read,
         shadow::read, shadow::set, shadow::end,
         explanation::read,

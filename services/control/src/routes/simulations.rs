@@ -2,7 +2,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use actix_web::{HttpResponse, web};
 use reeve_domain::{Code, Timestamp};
-use reeve_store::simulation::{self, Simulation, SimulationState};
+use reeve_store::{
+    policy_change::ChangeState,
+    simulation::{self, Simulation, SimulationState},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -69,7 +72,7 @@ impl From<Simulation> for SimulationView {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSimulation {
-    /// RFC 3339; none: seven days before `until`.
+    /// RFC 3339; none: seven days before `until`, or since the change is in force.
     #[serde(default)]
     from: Option<String>,
     /// RFC 3339; none: now.
@@ -102,14 +105,18 @@ pub(crate) async fn create(
     let now = control.clock.now();
     let until = page::moment("until", asked.until.as_deref())?.unwrap_or(now);
     let usual = i64::try_from(USUAL.as_micros()).unwrap_or(i64::MAX);
-    let from = page::moment("from", asked.from.as_deref())?
-        .unwrap_or_else(|| Timestamp::from_micros(until.as_micros().saturating_sub(usual)));
+    // Of a change that is in force, the policy before it is asked about the traffic since then:
+    // what that would decide otherwise is what the change has done.
+    let in_force = change.state == ChangeState::Activated;
+    let usual = Timestamp::from_micros(until.as_micros().saturating_sub(usual));
+    let usual = if in_force { change.updated_at } else { usual };
+    let from = page::moment("from", asked.from.as_deref())?.unwrap_or(usual);
     if from >= until {
         return Err(Refused::field("from", "must lie before `until`"));
     }
     let new = Simulation {
         id: format!("sim_{}", control.entropy.uuid(now).simple()),
-        draft: change.digest,
+        draft: if in_force { change.base } else { change.digest },
         from,
         until,
         state: SimulationState::Queued,

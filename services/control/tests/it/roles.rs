@@ -39,6 +39,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<Role>> {
         ("getChange", vec![PolicyAuthor, PolicyApprover, Auditor]),
         ("editChange", vec![PolicyAuthor]),
         ("actOnChange", vec![PolicyAuthor, PolicyApprover]),
+        ("compareChange", vec![PolicyAuthor, PolicyApprover, Auditor]),
         ("simulateChange", vec![PolicyAuthor, PolicyApprover]),
         ("getSimulation", vec![PolicyAuthor, PolicyApprover, Auditor]),
         ("getShadow", vec![PolicyAuthor, PolicyApprover, Auditor]),

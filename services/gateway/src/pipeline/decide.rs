@@ -1,7 +1,7 @@
 use reeve_domain::{Code, Decision, DecisionInput, ShadowDifference};
 
 use super::{inspect::Seen, refuse::Refused};
-use crate::Gate;
+use crate::{Gate, snapshot::Snapshot};
 
 /// A call that policy permits, with what it obliges to.
 pub struct Permit {
@@ -49,9 +49,26 @@ pub fn decide(_gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
     if decision.is_allowed() {
         Ok(Permit { seen, input, decision, shadow })
     } else {
-        let mut refused = call.from.refused(Code::DeniedByPolicy).decided(&input, &decision);
+        let code = if would_be_permitted(snapshot, &input) {
+            Code::RegionStopped
+        } else {
+            Code::DeniedByPolicy
+        };
+        let mut refused = call.from.refused(code).decided(&input, &decision);
         refused.shadow = shadow;
         refused.limits = Some(seen.admitted.reservation.state());
         Err(refused)
     }
+}
+
+/// Whether nothing but a stop keeps the call from a region that policy permits.
+fn would_be_permitted(snapshot: &Snapshot, input: &DecisionInput) -> bool {
+    let all = snapshot.regions(&input.model.digest);
+    let stopped: Vec<_> =
+        all.iter().filter(|region| snapshot.is_region_stopped(region)).cloned().collect();
+    !stopped.is_empty()
+        && snapshot
+            .engine
+            .decide(&DecisionInput { candidates: stopped, ..input.clone() })
+            .is_allowed()
 }

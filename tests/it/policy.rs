@@ -1,0 +1,288 @@
+//! A change of policy as people and tenants meet it: simulated on what was recorded, put in force
+//! by two, in effect on every gateway within a second, explained afterwards.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use reeve_domain::{Clock as _, ModelName, Region, Stop, StopTarget, SystemClock, UserId};
+use reeve_tests::{Answer, Client, World, wait_until};
+use serde_json::{Value, json};
+
+const ONE_SECOND: Duration = Duration::from_secs(1);
+const RULE: &str = "@id(\"stop-globex\")\n@title(\"Stop\")\n@reason(\"Globex is not served.\")\n\
+    forbid (principal == Tenant::\"globex-us\", action == Action::\"classify\", resource);\n";
+
+fn stop(target: StopTarget) -> Stop {
+    let (by, at) = (UserId::new("operator").unwrap(), SystemClock::default().now());
+    Stop { target, reason: "a test".to_owned(), by, at }
+}
+
+/// Calls that are made one after the other against each gateway, with the time of their answers.
+struct Load {
+    stop: Arc<AtomicBool>,
+    answers: Arc<Mutex<Vec<(Instant, Answer)>>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn on(clients: impl IntoIterator<Item = Client>) -> Self {
+        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let threads = clients.into_iter().map(|client| {
+            let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = client.classify("hello").unwrap();
+                    let answers: &Mutex<Vec<_>> = &answers;
+                    answers.lock().unwrap().push((Instant::now(), answer));
+                }
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, answers, threads }
+    }
+
+    fn end(self) -> Vec<(Instant, Answer)> {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        Arc::into_inner(self.answers).unwrap().into_inner().unwrap()
+    }
+}
+
+#[test]
+fn on_three_gateways_under_load_a_change_is_in_effect_within_a_second() {
+    let world = World::start().unwrap();
+    let more = [world.start_gateway(2).unwrap(), world.start_gateway(3).unwrap()];
+    let mut gateways = vec![world.gateway()];
+    gateways.extend(more.iter().map(|(_, url)| url.clone()));
+    let clients = || gateways.iter().map(|url| world.client_at(url, &world.us));
+    let load = Load::on(clients().chain(clients()));
+    thread::sleep(ONE_SECOND);
+    let mut bundle = reeve_policy::default_bundle();
+    let before = bundle.document().digest.to_string();
+    bundle.cedar.insert("stop.cedar".to_owned(), RULE.to_owned());
+    let after = bundle.document().digest.to_string();
+    world.activate(&bundle).unwrap();
+    let changed = Instant::now();
+    thread::sleep(ONE_SECOND * 2);
+    let answers = load.end();
+    let mut late = 0;
+    for (at, answer) in &answers {
+        // What an answer says and which policy it names never come from two bundles.
+        let policy = answer.header("reeve-policy");
+        match answer.status {
+            200 => assert_eq!(policy, Some(before.as_str())),
+            403 => {
+                assert_eq!(policy, Some(after.as_str()));
+                assert_eq!(answer.at("/rules/0/id"), "stop-globex");
+            }
+            other => panic!("{other}: {answer:?}"),
+        }
+        late += usize::from(answer.status == 200 && *at > changed + ONE_SECOND);
+    }
+    assert_eq!(late, 0, "of {}", answers.len());
+    let denied = answers.iter().filter(|(_, answer)| answer.status == 403).count();
+    assert!(denied > 30 && answers.len() - denied > 30, "{denied} of {}", answers.len());
+}
+
+#[test]
+fn a_stop_ends_answers_on_three_gateways_within_a_second() {
+    let world = World::start().unwrap();
+    let more = [world.start_gateway(2).unwrap(), world.start_gateway(3).unwrap()];
+    let mut gateways = vec![world.gateway()];
+    gateways.extend(more.iter().map(|(_, url)| url.clone()));
+    for (target, code) in [
+        (StopTarget::Region(Region::new("us-east").unwrap()), "region-stopped"),
+        (StopTarget::Model(ModelName::new("sample").unwrap()), "model-stopped"),
+    ] {
+        let load = Load::on(gateways.iter().map(|url| world.client_at(url, &world.us)));
+        thread::sleep(ONE_SECOND / 2);
+        let row = stop(target.clone());
+        world.store.write(|c| reeve_store::stop::insert(c, &row)).unwrap();
+        let stopped = Instant::now();
+        thread::sleep(ONE_SECOND * 2);
+        // Other regions go on as long as only a region is stopped.
+        let elsewhere = world.client(&world.eu).classify("hello").unwrap();
+        assert_eq!(elsewhere.status == 200, matches!(target, StopTarget::Region(_)));
+        let answers = load.end();
+        assert!(answers.iter().any(|(_, answer)| answer.status == 200));
+        for (at, answer) in &answers {
+            let answered = answer.status == 200;
+            assert!(!answered || *at < stopped + ONE_SECOND, "answered {:?} later", *at - stopped);
+            assert!(answered || answer.code() == code, "{answer:?}");
+        }
+        world.store.write(|c| reeve_store::stop::delete(c, &target)).unwrap();
+        for url in &gateways {
+            let client = world.client_at(url, &world.us);
+            wait_until("it goes on", ONE_SECOND, || Ok(client.classify("hello")?.status == 200))
+                .unwrap();
+        }
+    }
+}
+
+/// A person at the console.
+struct Person {
+    base: String,
+    cookie: String,
+    csrf: String,
+}
+
+impl Person {
+    fn sign_in(world: &World, user: &str) -> Self {
+        let base = world.control();
+        let body = json!({ "user": user, "password": reeve_tests::PASSWORD });
+        let answer = Client::new(&base, None).post("/api/v1/session", &body).unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let csrf = answer.at("/csrf").as_str().unwrap().to_owned();
+        Self { base, cookie, csrf }
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("Cookie", self.cookie.as_str()), ("X-CSRF-Token", self.csrf.as_str())];
+        let client = Client::new(&self.base, None);
+        let path = format!("/api/v1/policy/{path}");
+        match method {
+            "GET" => client.get_with(&path, &headers).unwrap(),
+            _ => {
+                let all = [("Content-Type", "application/json"), headers[0], headers[1]];
+                client.post_with(&path, &all, body.to_string().as_bytes()).unwrap()
+            }
+        }
+    }
+
+    fn ok(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = self.send(method, path, body);
+        assert!(answer.status < 300, "{method} {path}: {answer:?}");
+        answer.body.clone()
+    }
+
+    fn act(&self, change: &str, action: &str, more: &Value) -> Value {
+        let now = self.ok("GET", &format!("changes/{change}"), &Value::Null);
+        let mut body = json!({ "edition": now["change"]["edition"], "action": action });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.ok("POST", &format!("changes/{change}/actions"), &body)
+    }
+
+    fn simulated(&self, change: &str) -> Value {
+        let queued = self.ok("POST", &format!("changes/{change}/simulations"), &json!({}));
+        let path = format!("simulations/{}", queued["id"].as_str().unwrap());
+        wait_until("the simulation is made", Duration::from_secs(20), || {
+            Ok(self.ok("GET", &path, &Value::Null)["state"] == "done")
+        })
+        .unwrap();
+        self.ok("GET", &path, &Value::Null)
+    }
+}
+
+#[test]
+fn what_a_simulation_says_is_what_then_happens() {
+    let world = World::start().unwrap();
+    world.add_person("ann", &["policy-author"]).unwrap();
+    world.add_person("bob", &["policy-approver"]).unwrap();
+    let (eu, us) = (world.client(&world.eu), world.client(&world.us));
+    for number in 0..12 {
+        assert_eq!(eu.classify(format!("mail {number}@example.com")).unwrap().status, 200);
+        assert_eq!(us.classify("hello").unwrap().status, 200);
+    }
+    world.wait_indexed().unwrap();
+
+    let (ann, bob) = (Person::sign_in(&world, "ann"), Person::sign_in(&world, "bob"));
+    let mut files = reeve_policy::default_bundle().files();
+    files.insert("stop.cedar".to_owned(), RULE.to_owned());
+    let begun = ann.ok("POST", "changes", &json!({ "title": "Stop Globex", "files": files }));
+    let change = begun["id"].as_str().unwrap();
+    let simulation = ann.simulated(change);
+    let report = &simulation["report"];
+    assert_eq!(report["checked"], report["reproduced"], "{report}");
+
+    let of_globex = &report["by_tenant_and_rule"]["globex-us"]["stop-globex"]["denied"];
+    assert!(of_globex.as_u64().unwrap() >= 12, "{report}");
+    assert_eq!(report["by_tenant_and_rule"].as_object().unwrap().len(), 1, "{report}");
+    assert!(report["regions"]["us-east"]["after"] == 0, "{report}");
+
+    ann.act(change, "submit", &json!({}));
+    let seen = json!({ "digest": simulation["draft"], "report": simulation["report_digest"] });
+    bob.act(change, "approve", &seen);
+    ann.act(change, "activate", &json!({}));
+    wait_until("the rule denies", ONE_SECOND, || Ok(us.classify("hello")?.status == 403)).unwrap();
+    // Exactly those.
+    for _ in 0..5 {
+        assert_eq!(us.classify("hello").unwrap().at("/rules/0/id"), "stop-globex");
+        assert_eq!(eu.classify("hello").unwrap().status, 200);
+    }
+    world.wait_indexed().unwrap();
+
+    // And the comparison says so: the same rows, and all of Globex's calls.
+    ann.simulated(change);
+    let comparison = ann.ok("GET", &format!("changes/{change}/comparison"), &Value::Null);
+    let rows = comparison["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{comparison}");
+    assert_eq!(rows[0]["tenant"], "globex-us");
+    assert_eq!((&rows[0]["rule"], &rows[0]["flip"]), (&json!("stop-globex"), &json!("denied")));
+    assert_eq!(
+        (&rows[0]["predicted_share"], &rows[0]["happened_share"]),
+        (&json!(1.0), &json!(1.0))
+    );
+    assert!(rows[0]["happened_calls"].as_u64().unwrap() >= 5);
+
+    // The tenant is told why, by the rule at that version.
+    let denied = us.classify("hello").unwrap();
+    world.wait_indexed().unwrap();
+    let told = us.get(&format!("/v1/decisions/{}", denied.decision())).unwrap();
+    let rule = told.at("/explanation/rules/0");
+    assert_eq!(rule["id"], "stop-globex");
+    assert!(
+        rule["source"].as_str().unwrap().contains("forbid (principal == Tenant::\"globex-us\"")
+    );
+}
+
+#[test]
+fn a_policy_in_shadow_differs_without_effect() {
+    let world = World::start().unwrap();
+    world.add_person("ann", &["policy-author"]).unwrap();
+    let mut bundle = reeve_policy::default_bundle();
+    bundle.cedar.insert("stop.cedar".to_owned(), RULE.to_owned());
+    let document = bundle.document();
+    let now = SystemClock::default().now();
+    let shadow = reeve_store::policy::Shadow {
+        digest: document.digest,
+        started_at: now,
+        started_by: "ann".to_owned(),
+    };
+    world
+        .store
+        .write(|c| {
+            reeve_store::policy::insert_bundle(c, &document, "ann", now)?;
+            reeve_store::policy::set_shadow(c, Some(&shadow))
+        })
+        .unwrap();
+    thread::sleep(ONE_SECOND);
+    let (eu, us) = (world.client(&world.eu), world.client(&world.us));
+    let mut decisions = BTreeSet::new();
+    for _ in 0..3 {
+        let answer = us.classify("hello").unwrap();
+        assert_eq!(answer.status, 200);
+        decisions.insert(answer.decision().to_owned());
+        assert_eq!(eu.classify("hello").unwrap().status, 200);
+    }
+    world.wait_indexed().unwrap();
+    let seen = Person::sign_in(&world, "ann").ok("GET", "shadow", &Value::Null);
+    assert_eq!(seen["flips"], json!({ "denied": 3 }), "{seen}");
+    assert_eq!(seen["by_tenant"], json!({ "globex-us": { "denied": 3 } }));
+    let examples = seen["examples"].as_array().unwrap();
+    let shown: BTreeSet<String> = examples
+        .iter()
+        .map(|example| example["decision_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(shown, decisions);
+    assert_eq!(examples[0]["flips"], json!({ "denied": ["stop-globex"] }));
+}
