@@ -94,6 +94,9 @@ pub(crate) enum RegionRefused<'a> {
     Failed,
 }
 
+/// What is known of a tenant and a model, in their latest states.
+type Kept = HashMap<(TenantId, Digest), Vec<Arc<Known>>>;
+
 /// A bundle that can be enforced.
 pub struct Engine {
     digest: Digest,
@@ -112,7 +115,7 @@ pub struct Engine {
     /// Whether answers depend on how long texts are, or on how many subjects' data left.
     reads_size: bool,
     reads_transfers: bool,
-    kept: RwLock<HashMap<(TenantId, Digest), Vec<Arc<Known>>>>,
+    kept: RwLock<Kept>,
     detector: Arc<Detector>,
     /// Of tenants with recognisers of their own.
     detectors: Arc<HashMap<TenantId, Detector>>,

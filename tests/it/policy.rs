@@ -4,11 +4,11 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use reeve_domain::{Clock as _, ModelName, Region, Stop, StopTarget, SystemClock, UserId};
@@ -19,6 +19,12 @@ const ONE_SECOND: Duration = Duration::from_secs(1);
 const RULE: &str = "@id(\"stop-globex\")\n@title(\"Stop\")\n@reason(\"Globex is not served.\")\n\
     forbid (principal == Tenant::\"globex-us\", action == Action::\"classify\", resource);\n";
 
+/// On the monotonic clock.
+fn now() -> Duration {
+    static CLOCK: OnceLock<SystemClock> = OnceLock::new();
+    CLOCK.get_or_init(SystemClock::default).monotonic()
+}
+
 fn stop(target: StopTarget) -> Stop {
     let (by, at) = (UserId::new("operator").unwrap(), SystemClock::default().now());
     Stop { target, reason: "a test".to_owned(), by, at }
@@ -27,7 +33,7 @@ fn stop(target: StopTarget) -> Stop {
 /// Calls that are made one after the other against each gateway, with the time of their answers.
 struct Load {
     stop: Arc<AtomicBool>,
-    answers: Arc<Mutex<Vec<(Instant, Answer)>>>,
+    answers: Arc<Mutex<Vec<(Duration, Answer)>>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -40,7 +46,7 @@ impl Load {
                 while !stop.load(Ordering::Relaxed) {
                     let answer = client.classify("hello").unwrap();
                     let answers: &Mutex<Vec<_>> = &answers;
-                    answers.lock().unwrap().push((Instant::now(), answer));
+                    answers.lock().unwrap().push((now(), answer));
                 }
             })
         });
@@ -48,7 +54,7 @@ impl Load {
         Self { stop, answers, threads }
     }
 
-    fn end(self) -> Vec<(Instant, Answer)> {
+    fn end(self) -> Vec<(Duration, Answer)> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.join().unwrap();
@@ -71,7 +77,7 @@ fn on_three_gateways_under_load_a_change_is_in_effect_within_a_second() {
     bundle.cedar.insert("stop.cedar".to_owned(), RULE.to_owned());
     let after = bundle.document().digest.to_string();
     world.activate(&bundle).unwrap();
-    let changed = Instant::now();
+    let changed = now();
     thread::sleep(ONE_SECOND * 2);
     let answers = load.end();
     let mut late = 0;
@@ -107,7 +113,7 @@ fn a_stop_ends_answers_on_three_gateways_within_a_second() {
         thread::sleep(ONE_SECOND / 2);
         let row = stop(target.clone());
         world.store.write(|c| reeve_store::stop::insert(c, &row)).unwrap();
-        let stopped = Instant::now();
+        let stopped = now();
         thread::sleep(ONE_SECOND * 2);
         // Other regions go on as long as only a region is stopped.
         let elsewhere = world.client(&world.eu).classify("hello").unwrap();
@@ -252,16 +258,16 @@ fn a_policy_in_shadow_differs_without_effect() {
     let mut bundle = reeve_policy::default_bundle();
     bundle.cedar.insert("stop.cedar".to_owned(), RULE.to_owned());
     let document = bundle.document();
-    let now = SystemClock::default().now();
+    let started_at = SystemClock::default().now();
     let shadow = reeve_store::policy::Shadow {
         digest: document.digest,
-        started_at: now,
+        started_at,
         started_by: "ann".to_owned(),
     };
     world
         .store
         .write(|c| {
-            reeve_store::policy::insert_bundle(c, &document, "ann", now)?;
+            reeve_store::policy::insert_bundle(c, &document, "ann", started_at)?;
             reeve_store::policy::set_shadow(c, Some(&shadow))
         })
         .unwrap();

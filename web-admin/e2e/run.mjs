@@ -18,6 +18,8 @@ const control = env('REEVE_CONTROL_URL').replace(/\/$/, '');
 const gateway = env('REEVE_GATEWAY_URL').replace(/\/$/, '');
 const user = env('REEVE_CONSOLE_USER');
 const password = env('REEVE_CONSOLE_PASSWORD');
+const reviewer = env('REEVE_REVIEWER');
+const reviewerPassword = env('REEVE_REVIEWER_PASSWORD');
 const tenantKey = env('REEVE_TENANT_KEY');
 const out = process.env.REEVE_E2E_OUT ?? new URL('./out', import.meta.url).pathname;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -92,6 +94,23 @@ async function look(name) {
   }
 }
 
+async function signIn(who, secret) {
+  await page.getByLabel('User').fill(who);
+  await page.locator('input[type=password]').fill(secret);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** The next person sits down at the browser. */
+async function handOver(who, secret, where) {
+  expected401 = true;
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('User').waitFor();
+  await signIn(who, secret);
+  await page.getByRole('button', { name: 'Sign out' }).waitFor();
+  expected401 = false;
+  await page.goto(where);
+}
+
 async function heading(text) {
   await page.getByRole('heading', { level: 1, name: text }).waitFor();
 }
@@ -111,12 +130,33 @@ try {
   expected401 = false;
 
   for (const [language, names] of [
-    ['en', ['Overview', 'Audit log', 'Tenants', 'Policy', 'Usage', 'Models and pods']],
-    ['zh', ['概览', '审计日志', '租户', '策略', '用量', '模型与节点']],
+    [
+      'en',
+      [
+        'Overview',
+        'Audit log',
+        'Tenants',
+        'Policy',
+        'Changes',
+        'Emergency',
+        'Usage',
+        'Models and pods',
+      ],
+    ],
+    ['zh', ['概览', '审计日志', '租户', '策略', '变更', '紧急', '用量', '模型与节点']],
   ]) {
     await page.getByText(language === 'en' ? 'English' : '中文', { exact: true }).click();
     for (const scheme of ['light', 'dark']) {
-      const places = ['/', '/audit', '/tenants', '/policy', '/usage', '/models'];
+      const places = [
+        '/',
+        '/audit',
+        '/tenants',
+        '/policy',
+        '/changes',
+        '/emergency',
+        '/usage',
+        '/models',
+      ];
       for (const [place, path] of places.entries()) {
         await page.goto(`${control}${path}`);
         await heading(names[place]);
@@ -167,6 +207,108 @@ try {
   );
   check('it does not say why', (await page.getByText('Luhn').count()) > 0);
   await look('policy-try');
+
+  // A change of policy: written with a fault, repaired, simulated, approved by another, in force.
+  await page.goto(`${control}/changes`);
+  await page.getByRole('button', { name: 'New change' }).click();
+  await page.getByRole('dialog').getByLabel('Title').fill('Nobody calls from end to end');
+  await page.getByRole('button', { name: 'Begin' }).click();
+  await heading('Nobody calls from end to end');
+  await page.getByLabel('New file').fill('mine.cedar');
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  const editor = page.getByRole('textbox', { name: 'mine.cedar' });
+  const write = async (text) => {
+    await editor.click();
+    await page.keyboard.press('Control+A');
+    await page.keyboard.insertText(text);
+  };
+  const rule = (condition) =>
+    `@id("not-acme")\n@title("Acme is not served")\n@reason("Acme is not served.")\nforbid (principal, action == Action::"classify", resource)\nwhen { ${condition} };\n`;
+  await write(rule('principal.salary > 1'));
+  await page.getByText(/mine.cedar:\d+:\d+/).waitFor();
+  check('the fault has no mark', (await page.locator('.cm-lintRange-error').count()) > 0);
+  await look('change-fault');
+  await write(rule('principal == Tenant::"acme-eu"'));
+  await page.getByText('golden cases hold: it can be activated').waitFor();
+  await page.getByRole('button', { name: 'Take in gdpr' }).waitFor();
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('button', { name: 'Save', disabled: true }).waitFor();
+  await page.getByRole('tab', { name: 'Difference' }).click();
+  await page.getByRole('heading', { name: 'mine.cedar' }).waitFor();
+  await look('change-diff');
+  await page.getByRole('tab', { name: 'Impact' }).click();
+  await page.getByRole('button', { name: 'Simulate on the last seven days' }).click();
+  await page.locator('[data-flip=denied]').waitFor();
+  const denied = Number(await page.locator('[data-flip=denied]').innerText());
+  check(`the simulation denies ${denied} calls`, denied > 0);
+  check('it does not name the rule', (await page.getByText('not-acme').count()) > 0);
+  await look('change-impact');
+  await page.getByRole('button', { name: 'Let it decide in shadow' }).click();
+  await page.getByText('It decides in shadow now').waitFor();
+  await page.waitForTimeout(1000);
+  const shadowed = await classify(tenantKey, { model: 'sample', input: 'hello' });
+  check(`in shadow it answers ${shadowed.status}`, shadowed.status === 200);
+  await page.getByRole('tab', { name: 'Review' }).click();
+  await page.getByRole('button', { name: 'Submit' }).click();
+  await page.getByText('in review', { exact: true }).waitFor();
+  check(
+    'the author could approve',
+    await page.getByRole('button', { name: 'Approve' }).isDisabled(),
+  );
+  await page.getByText('You worked on it; somebody else must look at it').first().waitFor();
+  await look('change-review');
+  const changeUrl = page.url().split('?')[0];
+  await handOver(reviewer, reviewerPassword, `${changeUrl}?tab=review`);
+  await page.getByLabel('Comment').fill('Agreed with their account manager.');
+  await page.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('approved by').waitFor();
+  await page.getByRole('button', { name: 'Put in force now' }).click();
+  await page.getByText('in force since', { exact: true }).waitFor();
+  await page.waitForTimeout(1000);
+  const kept = await classify(tenantKey, { model: 'sample', input: 'hello' });
+  check(`then it answers ${kept.status}`, kept.status === 403);
+  await page.waitForTimeout(1000);
+  await page.getByRole('tab', { name: 'Prediction and outcome' }).click();
+  await page.getByRole('button', { name: 'Look at the traffic since then' }).click();
+  await page.getByText('1 (100%)').first().waitFor();
+  await look('change-outcome');
+  await page.goto(`${control}/decisions/${kept.headers.get('reeve-decision')}`);
+  await page.getByText('The rules of then decide the recorded inputs as was recorded').waitFor();
+  await page.getByRole('heading', { name: 'Acme is not served' }).waitFor();
+  await look('decision-explained');
+  await page.goto(`${control}/changes`);
+  await page.getByText('Newly denied: 1').waitFor();
+  await look('changes-shadow');
+  await page.getByRole('button', { name: 'Roll back' }).first().click();
+  await page.getByRole('dialog').getByLabel('Reason').fill('They pay again.');
+  await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click();
+  await page.getByText('version 3').waitFor();
+  await page.getByRole('button', { name: 'End' }).click();
+  await page.getByText('No policy decides in shadow').waitFor();
+  await page.waitForTimeout(1000);
+  const again = await classify(tenantKey, { model: 'sample', input: 'hello' });
+  check(`rolled back it answers ${again.status}`, again.status === 200);
+
+  // A stop, and a broken glass that another has to review.
+  await page.goto(`${control}/emergency`);
+  await page.getByLabel('Name').fill('sample');
+  await page.getByLabel('Reason').fill('It answers nonsense.');
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.getByText('Model sample').waitFor();
+  await page.waitForTimeout(1000);
+  const halted = await classify(tenantKey, { model: 'sample', input: 'hello' });
+  check(`stopped it answers ${halted.status}`, halted.status === 503);
+  await page.getByLabel('Tenant').fill('acme-eu');
+  await page.getByLabel('Why').fill('Ward 3');
+  await page.getByRole('button', { name: 'Break the glass' }).click();
+  await page.getByText('You broke the glass; somebody else must review it').waitFor();
+  await look('emergency-open');
+  await page.getByRole('button', { name: 'Let it go on' }).click();
+  await page.getByText('Nothing is stopped').waitFor();
+  await handOver(user, password, `${control}/emergency`);
+  await page.getByLabel('Findings').fill('It was one.');
+  await page.getByRole('button', { name: 'Close the review' }).click();
+  await page.getByText('admin: It was one.').waitFor();
 
   // A tenant and a key, from making to revoking; the key works, and then does not.
   const name = `e2e-${Date.now()}`;

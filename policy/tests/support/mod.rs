@@ -29,8 +29,8 @@ impl Random {
     }
 
     pub(crate) fn of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        let at = usize::try_from(self.below(items.len() as u64)).unwrap();
-        &items[at]
+        let len = u64::try_from(items.len()).unwrap();
+        items.get(usize::try_from(self.below(len)).unwrap()).unwrap()
     }
 
     fn some<T: Ord + Clone>(&mut self, items: &[T], percent: u64) -> BTreeSet<T> {

@@ -34,6 +34,8 @@ enum Command {
     /// List tenants.
     #[command(subcommand)]
     Tenant(commands::tenant::TenantCommand),
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
     /// Register models and the pods that serve them.
     #[command(subcommand)]
     Model(commands::model::ModelCommand),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Ledger(command) => return command.run(),
         Command::Key(command) => command.run(),
         Command::Tenant(command) => command.run(),
+        Command::User(command) => command.run(),
         Command::Model(command) => command.run(),
         Command::Policy(command) => command.run(),
         Command::Privacy(command) => command.run(),

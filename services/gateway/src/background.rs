@@ -76,10 +76,11 @@ async fn catch_up(shared: &Arc<Shared>, away: &mut bool) {
     }
 }
 
+/// A directory that was read, and what was made of it.
+type Read = (Directory, Result<Snapshot, SnapshotRefused>);
+
 /// The directory and its snapshot, if the store has a newer one than is served from.
-fn newer(
-    shared: &Shared,
-) -> Result<Option<(Directory, Result<Snapshot, SnapshotRefused>)>, StoreError> {
+fn newer(shared: &Shared) -> Result<Option<Read>, StoreError> {
     let serving = shared.snapshot.load_full();
     let revision = shared.store.read(reeve_store::revision::current)?;
     if serving.as_ref().is_some_and(|snapshot| snapshot.revision == revision) {

@@ -163,6 +163,10 @@ fn console() -> anyhow::Result<Outcome> {
             npm.env("REEVE_CONSOLE_USER", &user.user);
             npm.env("REEVE_CONSOLE_PASSWORD", user.password.as_deref().unwrap_or_default());
         }
+        if let Some(user) = &demo.reviewer {
+            npm.env("REEVE_REVIEWER", &user.user);
+            npm.env("REEVE_REVIEWER_PASSWORD", user.password.as_deref().unwrap_or_default());
+        }
         kept("console", npm)
     });
     running.stop()?;

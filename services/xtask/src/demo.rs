@@ -17,6 +17,9 @@ pub(crate) struct Demo {
     pub(crate) control: String,
     pub(crate) tenants: Vec<DemoTenant>,
     pub(crate) console: Option<ConsoleUser>,
+    /// Who approves what the other wrote.
+    #[serde(default)]
+    pub(crate) reviewer: Option<ConsoleUser>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,11 +35,21 @@ pub(crate) struct ConsoleUser {
     pub(crate) password: Option<String>,
 }
 
+impl ConsoleUser {
+    /// With the password that was told before, if none is told now.
+    fn or_kept(mut self, kept: Option<Self>) -> Self {
+        let kept = kept.filter(|kept| kept.user == self.user);
+        self.password = self.password.take().or(kept.and_then(|kept| kept.password));
+        self
+    }
+}
+
 /// What `reeve seed --json` prints.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Seeded {
     tenants: Vec<DemoTenant>,
     console: ConsoleUser,
+    reviewer: ConsoleUser,
 }
 
 impl Demo {
@@ -53,12 +66,8 @@ impl Demo {
             let kept = before.iter().find(|kept| kept.name == tenant.name);
             tenant.key = tenant.key.take().or_else(|| kept.and_then(|kept| kept.key.clone()));
         }
-        let before = self.console.replace(seeded.console);
-        if let (Some(user), Some(kept)) = (&mut self.console, before)
-            && user.user == kept.user
-        {
-            user.password = user.password.take().or(kept.password);
-        }
+        self.console = Some(seeded.console.or_kept(self.console.take()));
+        self.reviewer = Some(seeded.reviewer.or_kept(self.reviewer.take()));
     }
 
     /// Keeps it, readable by the owner alone.
@@ -101,6 +110,7 @@ mod tests {
                 key: key.map(str::to_owned),
             }],
             console: ConsoleUser { user: "demo".to_owned(), password: password.map(str::to_owned) },
+            reviewer: ConsoleUser { user: "two".to_owned(), password: None },
         }
     }
 

@@ -258,7 +258,7 @@ impl Running {
         let url = format!("{}/v1/classify", self.demo.gateway);
         println!("\nacme-eu asked: {TEXT}\n{}", serde_json::to_string_pretty(&answer)?);
         println!("\ngateway   {}\nconsole   {}", self.demo.gateway, self.demo.control);
-        if let Some(user) = &self.demo.console {
+        for user in [&self.demo.console, &self.demo.reviewer].into_iter().flatten() {
             let password = user.password.as_deref().unwrap_or("(shown at the first start)");
             println!("          user {}, password {password}", user.user);
         }

@@ -38,6 +38,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/decisions/{id}/explanation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Explain a decision by the rules that made it. */
+        get: operations["explainDecision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/emergencies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List emergencies. */
+        get: operations["listEmergencies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/emergencies/{id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Review an emergency. Whoever broke the glass may not. */
+        post: operations["reviewEmergency"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys/{id}": {
         parameters: {
             query?: never;
@@ -157,6 +208,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policy/bundles/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A bundle's files. */
+        get: operations["getBundle"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List changes. */
+        get: operations["listChanges"];
+        put?: never;
+        /** Begin a change. */
+        post: operations["createChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One change in full. */
+        get: operations["getChange"];
+        /** Give a change another content. */
+        put: operations["editChange"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Submit, comment, approve, reject, schedule, activate or withdraw a change. */
+        post: operations["actOnChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{id}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compare what was predicted of a change with what happened. */
+        get: operations["compareChange"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{id}/simulations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask what a change would have done to recorded traffic. A worker finds out. */
+        post: operations["simulateChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Check files as a bundle, without keeping them. */
+        post: operations["checkPolicy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/packs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the packs that come with the program. */
+        get: operations["listPacks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/policy/preview": {
         parameters: {
             query?: never;
@@ -177,6 +366,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policy/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put a bundle in force again that was in force before. It was approved then. */
+        post: operations["rollBack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/shadow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The shadow and its differences. */
+        get: operations["getShadow"];
+        /** Let a bundle decide beside the active one, without effect. */
+        put: operations["setShadow"];
+        post?: never;
+        /** End the shadow. */
+        delete: operations["endShadow"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/simulations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One simulation. */
+        get: operations["getSimulation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List activations. */
+        get: operations["listVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -191,6 +450,41 @@ export interface paths {
         post: operations["createSession"];
         /** Sign out. */
         delete: operations["deleteSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stops": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what is stopped. */
+        get: operations["listStops"];
+        put?: never;
+        /** Stop a model or a region for everybody, at once. */
+        post: operations["createStop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stops/{kind}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Let a model or a region go on. */
+        delete: operations["deleteStop"];
         options?: never;
         head?: never;
         patch?: never;
@@ -231,6 +525,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/emergencies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Break the glass: for a time, rules that say so yield for a tenant. Prohibited practices and the
+         *     ledger never yield. A review is opened.
+         */
+        post: operations["createEmergency"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/keys": {
         parameters: {
             query?: never;
@@ -249,6 +563,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/legal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is on file for a tenant. */
+        get: operations["getLegalFile"];
+        /** Replace what is on file for a tenant. Emergencies stay as they are. */
+        put: operations["setLegalFile"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/status": {
         parameters: {
             query?: never;
@@ -261,6 +593,41 @@ export interface paths {
         put: operations["setTenantStatus"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List one's own tokens. */
+        get: operations["listTokens"];
+        put?: never;
+        /** Make a token for one's own programs. It may do what one's roles allow, in one's own name. */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take one of one's own tokens back. */
+        delete: operations["deleteToken"];
         options?: never;
         head?: never;
         patch?: never;
@@ -287,6 +654,18 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A token with which a person's programs call this API, as that person. */
+        AccessToken: {
+            id: string;
+            name: string;
+            created_at: string;
+            expires_at: string;
+        };
+        /**
+         * @description What is to be done.
+         * @enum {string}
+         */
+        ActionName: "submit" | "comment" | "approve" | "reject" | "schedule" | "activate" | "withdraw";
         /** @description The policy that decides now. */
         ActivePolicy: {
             digest: string;
@@ -297,7 +676,7 @@ export interface components {
             activated_by: string;
             name: string;
             rules: components["schemas"]["Rule"][];
-            /** @description Cedar text by file name. */
+            /** @description Cedar text by file name, that of the rules that hold under every bundle among it. */
             files: {
                 [key: string]: string;
             };
@@ -372,11 +751,117 @@ export interface components {
             /** @description `after` of the next page. */
             next: string | null;
         };
+        /** @description A bundle as files. */
+        BundleFiles: {
+            digest: string;
+            name: string;
+            files: {
+                [key: string]: string;
+            };
+        };
+        /** @description A golden case that came out otherwise. */
+        CaseFailure: {
+            file: string;
+            case: string;
+            differences: string[];
+        };
+        /** @description Something to be done to a change as it was seen. */
+        ChangeAction: {
+            /**
+             * Format: int64
+             * @description As it was read.
+             */
+            edition: number;
+            /** @description What is to be done. */
+            action: components["schemas"]["ActionName"];
+            /** @description What is said about it; required to reject. */
+            comment?: string;
+            /** @description The bundle that was looked at; required to approve. */
+            digest?: string | null;
+            /** @description The digest of the simulation's report that was looked at; required to approve. */
+            report?: string | null;
+            /** @description When it shall go into force, RFC 3339; required to schedule. */
+            at?: string | null;
+        };
+        /** @description A change in full. */
+        ChangeDetail: {
+            change: components["schemas"]["PolicyChange"];
+            /** @description Files of the bundle that it would put in force, by name. */
+            files: {
+                [key: string]: string;
+            };
+            /** @description Files of the bundle that it was begun on. */
+            base_files: {
+                [key: string]: string;
+            };
+            check: components["schemas"]["CheckView"];
+            simulation?: components["schemas"]["Simulation"] | null;
+            steps: components["schemas"]["ChangeStep"][];
+            /** @description Whether the bundle that it was begun on is active still. */
+            up_to_date: boolean;
+        };
+        /** @description Changes, what was touched last first. */
+        ChangeList: {
+            items: components["schemas"]["PolicyChange"][];
+        };
+        /** @description Something that was done to a change. */
+        ChangeStep: {
+            at: string;
+            by: string;
+            /** @description `begin`, `edit`, `submit`, `approve`, `reject`, `comment`, `schedule`, `activate`, `withdraw`. */
+            kind: string;
+            digest: string;
+            comment: string;
+        };
+        /** @description Files to be checked. */
+        CheckRequest: {
+            files: components["schemas"]["FileMap"];
+        };
+        /** @description What a check found. */
+        CheckView: {
+            /** @description Whether nothing keeps the bundle from being activated. */
+            valid: boolean;
+            faults: components["schemas"]["FaultView"][];
+            /** @description Golden cases that came out otherwise. */
+            failures: components["schemas"]["CaseFailure"][];
+            /** @description Golden cases that were run. */
+            cases: number;
+            rules: number;
+        };
         /** @description How many calls were refused for one reason. */
         CodeCount: {
             code: string;
             /** Format: int64 */
             count: number;
+        };
+        /** @description What was predicted of a change, and what happened since it is in force. */
+        Comparison: {
+            /** @description The simulation that it was approved with. */
+            predicted: string;
+            /**
+             * @description The simulation of the policy before it on the traffic since then; none: ask for one by
+             *     simulating the change again.
+             */
+            happened?: string | null;
+            rows: components["schemas"]["ComparisonRow"][];
+        };
+        /** @description One tenant's calls that one rule makes a difference to. */
+        ComparisonRow: {
+            tenant: string;
+            rule: string;
+            /** @description `denied`, `allowed`, `redacted`, `exposed`, `rerouted`. */
+            flip: string;
+            /** Format: int64 */
+            predicted_calls: number;
+            /**
+             * Format: double
+             * @description Of the tenant's calls, 0 to 1.
+             */
+            predicted_share: number;
+            /** Format: int64 */
+            happened_calls: number;
+            /** Format: double */
+            happened_share: number;
         };
         /** @description A key that was created. */
         CreatedKey: {
@@ -400,6 +885,37 @@ export interface components {
             refusal?: Record<string, never> | null;
             entries: components["schemas"]["Entry"][];
         };
+        /** @description Another content of a change. */
+        EditedChange: {
+            /**
+             * Format: int64
+             * @description As it was read.
+             */
+            edition: number;
+            title: string;
+            files: components["schemas"]["FileMap"];
+            /** @description Puts the change on top of the bundle that is active now. */
+            rebase?: boolean;
+        };
+        /** @description An emergency in which somebody broke the glass for a tenant. */
+        Emergency: {
+            id: string;
+            tenant: string;
+            reason: string;
+            by: string;
+            at: string;
+            /** @description Until when rules yield that say so. */
+            until: string;
+            /** @description Whether somebody else still has to review it. */
+            open: boolean;
+            reviewed_by?: string | null;
+            reviewed_at?: string | null;
+            findings?: string | null;
+        };
+        /** @description All emergencies, the newest first. */
+        EmergencyList: {
+            items: components["schemas"]["Emergency"][];
+        };
         /** @description A record of the call and its place in a log. */
         Entry: {
             origin: string;
@@ -408,12 +924,43 @@ export interface components {
             leaf_hash: string;
             inclusion: components["schemas"]["Inclusion"] | null;
         };
+        /** @description Why a call was decided as it was. */
+        Explanation: {
+            decision_id: string;
+            /** @description The bundle that decided. */
+            policy: string;
+            /** @description Whether the bundle decides the recorded inputs now as was recorded then. */
+            reproduced: boolean;
+            /**
+             * @description Regions, rules with their text at that version and what they read, and ways in which the
+             *     call would have been allowed.
+             */
+            explanation: Record<string, never>;
+        };
+        /** @description Something that is wrong. */
+        FaultView: {
+            /** @description `error` or `warning`. */
+            severity: string;
+            file: string;
+            /** @description From 1; none if the whole file is meant. */
+            line?: number | null;
+            column?: number | null;
+            end_line?: number | null;
+            end_column?: number | null;
+            message: string;
+            /** @description What would be right. */
+            help?: string | null;
+        };
         /** @description A field of the request that is not valid. */
         FieldFault: {
             /** @description The field, as in the request's JSON. */
             field: string;
             /** @description What is wrong and what would be right. */
             message: string;
+        };
+        /** @description Files of a bundle by name: `bundle.toml`, `*.cedar`, `packs/*.cedar`, `cases/*.json`. */
+        FileMap: {
+            [key: string]: string;
         };
         /** @description Something that is wrong with a log. */
         Finding: {
@@ -433,11 +980,43 @@ export interface components {
             /** @description RFC 6962 audit path, each hash as hexadecimal. */
             proof: string[];
         };
+        /** @description An instrument of transfer. */
+        InstrumentOnFile: {
+            /** @description `scc`, `bcr`, `standard-contract`, `certification`, `security-assessment`. */
+            kind: string;
+            until?: string | null;
+        };
         /** @description A tenant's keys, revoked ones too. */
         KeyPage: {
             items: components["schemas"]["ApiKey"][];
             /** @description Always null: all of them are on one page. */
             next: string | null;
+        };
+        /**
+         * @description What is on file for a tenant that law asks for. Moments are RFC 3339, or `null` where there is
+         *     no end.
+         */
+        LegalFile: {
+            /** @description The legal entity that the tenant belongs to. */
+            entity?: string | null;
+            /** @description Agreements and until when they hold: `dpa`, `baa`. */
+            agreements?: {
+                [key: string]: string | null;
+            };
+            /** @description Instruments of transfer by the jurisdiction that data may go to. */
+            instruments?: {
+                [key: string]: components["schemas"]["InstrumentOnFile"];
+            };
+            /** @description Bases for categories of data: `health` → `9(2)(h)`. */
+            bases?: {
+                [key: string]: string;
+            };
+            /** @description Purposes that a named person oversees, and until when. */
+            overseen?: {
+                [key: string]: string | null;
+            };
+            /** @description Purposes that are registered. */
+            purposes?: string[];
         };
         /** @description How a log stands. */
         LogStatus: {
@@ -460,6 +1039,12 @@ export interface components {
             user: string;
             password: string;
         };
+        /** @description A token that was made. */
+        MadeToken: {
+            token: components["schemas"]["AccessToken"];
+            /** @description Shown this once: `Authorization: Bearer …`. */
+            secret: string;
+        };
         /** @description A version of a model. */
         Model: {
             name: string;
@@ -478,6 +1063,21 @@ export interface components {
             /** @description Always null: all of them are on one page. */
             next: string | null;
         };
+        /** @description A change to be begun. */
+        NewChange: {
+            title: string;
+            files?: components["schemas"]["FileMap"] | null;
+        };
+        /** @description Rules shall yield for a tenant. */
+        NewEmergency: {
+            /** @description Why; a second person will review it. */
+            reason: string;
+            /**
+             * Format: int32
+             * @description 1 to 240.
+             */
+            minutes: number;
+        };
         /** @description A key to be created. */
         NewKey: {
             name: string;
@@ -486,9 +1086,31 @@ export interface components {
             /** @description RFC 3339; never if absent. */
             expires_at?: string | null;
         };
+        /** @description What a review found. */
+        NewReview: {
+            findings: string;
+        };
+        /** @description The bundle to put into shadow. */
+        NewShadow: {
+            digest: string;
+        };
+        /** @description The traffic to be replayed. */
+        NewSimulation: {
+            /** @description RFC 3339; none: seven days before `until`, or since the change is in force. */
+            from?: string | null;
+            /** @description RFC 3339; none: now. */
+            until?: string | null;
+        };
         /** @description Whether a tenant may call. */
         NewStanding: {
             status: components["schemas"]["Standing"];
+        };
+        /** @description Something to be stopped. */
+        NewStop: {
+            kind: components["schemas"]["StopKind"];
+            name: string;
+            /** @description Why. */
+            reason: string;
         };
         /** @description A tenant to be created. */
         NewTenant: {
@@ -501,6 +1123,15 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
+        };
+        /** @description A token to be made. */
+        NewToken: {
+            name: string;
+            /**
+             * Format: int32
+             * @description 1 to 365.
+             */
+            days: number;
         };
         /** @description The first screen. */
         Overview: {
@@ -519,6 +1150,18 @@ export interface components {
             failed: number;
             /** Format: int64 */
             refused: number;
+        };
+        /** @description All packs. */
+        PackList: {
+            items: components["schemas"]["PackView"][];
+        };
+        /** @description Rules for one law that come with the program. */
+        PackView: {
+            name: string;
+            title: string;
+            /** @description The file of a bundle that it becomes. */
+            file: string;
+            cedar: string;
         };
         /** @description A user of the console. */
         Person: {
@@ -540,6 +1183,51 @@ export interface components {
             items: components["schemas"]["Pod"][];
             /** @description Always null: all of them are on one page. */
             next: string | null;
+        };
+        /** @description A change of policy on its way. */
+        PolicyChange: {
+            id: string;
+            /**
+             * Format: int64
+             * @description Counts what was done to it; to be sent along with what is done next.
+             */
+            edition: number;
+            title: string;
+            /** @description `draft`, `in-review`, `approved`, `scheduled`, `activated`, `withdrawn`. */
+            state: string;
+            /** @description The bundle that was active when it was begun. */
+            base: string;
+            /** @description The bundle that it would put in force. */
+            digest: string;
+            author: string;
+            /** @description Everybody who worked on it; none of them may approve it. */
+            editors: string[];
+            approved_by?: string | null;
+            /** @description RFC 3339. */
+            scheduled_at?: string | null;
+            /**
+             * Format: int64
+             * @description The activation that it became.
+             */
+            version?: number | null;
+            created_at: string;
+            updated_at: string;
+        };
+        /** @description An activation. */
+        PolicyVersion: {
+            /** Format: int64 */
+            version: number;
+            digest: string;
+            activated_at: string;
+            activated_by: string;
+            /** @description Who wrote the bundle down first. */
+            author: string;
+            /** @description The change that brought it. */
+            change?: string | null;
+        };
+        /** @description Every activation, the newest first. */
+        PolicyVersions: {
+            items: components["schemas"]["PolicyVersion"][];
         };
         /** @description What the active policy would do with a text. */
         Preview: {
@@ -607,11 +1295,23 @@ export interface components {
             /** @description Fields that are not valid. */
             errors?: components["schemas"]["FieldFault"][];
         };
+        /** @description Back to what was active before. */
+        Rollback: {
+            /**
+             * Format: int64
+             * @description The activation whose bundle shall be active again.
+             */
+            version: number;
+            /** @description Why. */
+            reason: string;
+        };
         /** @description One rule. */
         Rule: {
             id: string;
             title: string;
             reason: string;
+            /** @description The article of law that it stands for. */
+            article?: string | null;
             /** @description `permit` or `forbid`. */
             effect: string;
             /** @description The actions that it is about; `*` for all. */
@@ -619,11 +1319,69 @@ export interface components {
             source: string;
             file: string;
         };
+        /** @description A call that would have been decided otherwise. */
+        ShadowExample: {
+            decision_id: string;
+            at: string;
+            tenant: string;
+            /** @description Rules by flip. */
+            flips: Record<string, never>;
+        };
+        /** @description The policy that decides beside the active one, and where it differs. */
+        ShadowView: {
+            /** @description The bundle in shadow; none: there is no shadow. */
+            digest?: string | null;
+            started_at?: string | null;
+            started_by?: string | null;
+            /**
+             * Format: int64
+             * @description Calls that were decided since.
+             */
+            calls: number;
+            /** @description Calls by flip: `denied`, `allowed`, `redacted`, `exposed`, `rerouted`. */
+            flips: {
+                [key: string]: number;
+            };
+            /** @description The same by tenant. */
+            by_tenant: {
+                [key: string]: {
+                    [key: string]: number;
+                };
+            };
+            /** @description The newest differences. */
+            examples: components["schemas"]["ShadowExample"][];
+        };
         /** @description Who is signed in. */
         SignedInUser: {
             user: components["schemas"]["Person"];
             /** @description To be sent as `X-CSRF-Token` with every request that is not a GET. */
             csrf: string;
+        };
+        /** @description What a change would have done to recorded traffic. */
+        Simulation: {
+            id: string;
+            /** @description The bundle. */
+            draft: string;
+            /** @description RFC 3339. */
+            from: string;
+            until: string;
+            /** @description `queued`, `running`, `done`, `failed`. */
+            state: string;
+            /**
+             * Format: int64
+             * @description Calls that were replayed, of `total`.
+             */
+            done: number;
+            /** Format: int64 */
+            total: number;
+            /** @description What was found. */
+            report?: Record<string, never> | null;
+            /** @description SHA-256 of the report, to be named in an approval. */
+            report_digest?: string | null;
+            failure?: string | null;
+            requested_by: string;
+            created_at: string;
+            finished_at?: string | null;
         };
         /** @description A stage that the call went through. */
         Stage: {
@@ -640,6 +1398,23 @@ export interface components {
          * @enum {string}
          */
         Standing: "active" | "suspended";
+        /** @description Something that is stopped. */
+        Stop: {
+            kind: components["schemas"]["StopKind"];
+            name: string;
+            reason: string;
+            by: string;
+            at: string;
+        };
+        /**
+         * @description What can be stopped.
+         * @enum {string}
+         */
+        StopKind: "model" | "region";
+        /** @description Everything that is stopped. */
+        StopList: {
+            items: components["schemas"]["Stop"][];
+        };
         /** @description A customer of the platform. */
         Tenant: {
             id: string;
@@ -660,6 +1435,10 @@ export interface components {
             items: components["schemas"]["Tenant"][];
             /** @description `after` of the next page. */
             next: string | null;
+        };
+        /** @description A person's tokens. */
+        TokenList: {
+            items: components["schemas"]["AccessToken"][];
         };
         /** @description All days together. */
         Totals: {
@@ -844,6 +1623,166 @@ export interface operations {
             };
             /** @description audit-unavailable, store-unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explainDecision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The decision */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The explanation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such decision, or none by policy */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listEmergencies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Emergencies */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmergencyList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reviewEmergency: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The emergency */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewReview"];
+            };
+        };
+        responses: {
+            /** @description Reviewed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Emergency"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch, four-eyes-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description conflict: reviewed already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1180,6 +2119,550 @@ export interface operations {
             };
         };
     };
+    getBundle: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The bundle's digest */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The files */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BundleFiles"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listChanges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChange"];
+            };
+        };
+        responses: {
+            /** @description Begun */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChange"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request, policy-invalid: the files are no bundle */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The change */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeDetail"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    editChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EditedChange"];
+            };
+        };
+        responses: {
+            /** @description The change as it is now: a draft, whatever it was */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChange"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description conflict: changed meanwhile; wrong-state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request, policy-invalid: the files are no bundle */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    actOnChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeAction"];
+            };
+        };
+        responses: {
+            /** @description The change as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChange"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch, four-eyes-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description conflict, wrong-state, approval-stale, simulation-required, policy-conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request, policy-invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compareChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The comparison */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description wrong-state: it is not in force yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulateChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSimulation"];
+            };
+        };
+        responses: {
+            /** @description In the queue */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRequest"];
+            };
+        };
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckView"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listPacks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Packs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     previewText: {
         parameters: {
             query?: never;
@@ -1231,6 +2714,295 @@ export interface operations {
             };
             /** @description not-found: no such tenant, no active policy, or no model that the tenant may use */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rollback"];
+            };
+        };
+        responses: {
+            /** @description The new activation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyVersion"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such activation */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description conflict: the bundle is active already */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request, policy-invalid: it can no longer be enforced */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The shadow */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowView"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewShadow"];
+            };
+        };
+        responses: {
+            /** @description In shadow */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such bundle */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request, policy-invalid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    endShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSimulation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The simulation */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The simulation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listVersions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Activations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyVersions"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1347,6 +3119,145 @@ export interface operations {
             };
             /** @description csrf-token-mismatch */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listStops: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is stopped */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createStop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStop"];
+            };
+        };
+        responses: {
+            /** @description Stopped */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stop"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteStop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What kind of thing it is */
+                kind: components["schemas"]["StopKind"];
+                /** @description The model or the region */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It goes on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: it is not stopped */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1518,6 +3429,69 @@ export interface operations {
             };
         };
     };
+    createEmergency: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEmergency"];
+            };
+        };
+        responses: {
+            /** @description Rules yield */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Emergency"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listKeys: {
         parameters: {
             query?: never;
@@ -1640,6 +3614,119 @@ export interface operations {
             };
         };
     };
+    getLegalFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalFile"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setLegalFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tenant */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LegalFile"];
+            };
+        };
+        responses: {
+            /** @description The file as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LegalFile"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     setTenantStatus: {
         parameters: {
             query?: never;
@@ -1703,6 +3790,134 @@ export interface operations {
             };
             /** @description audit-unavailable, store-unavailable */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tokens */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeToken"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken back */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -87,6 +87,27 @@ const policy = createRoute({
   component: lazyRouteComponent(() => import('../screens/policy'), 'Policy'),
 });
 
+const changes = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/changes',
+  component: lazyRouteComponent(() => import('../screens/changes'), 'Changes'),
+});
+
+const change = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/changes/$id',
+  validateSearch: (search: Record<string, unknown>): { tab?: string | undefined } => ({
+    tab: text(search.tab),
+  }),
+  component: lazyRouteComponent(() => import('../screens/change'), 'Change'),
+});
+
+const emergency = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/emergency',
+  component: lazyRouteComponent(() => import('../screens/emergency'), 'Emergency'),
+});
+
 const usage = createRoute({
   getParentRoute: () => signedIn,
   path: '/usage',
@@ -107,7 +128,19 @@ const models = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     login,
-    signedIn.addChildren([overview, audit, decision, tenants, tenant, policy, usage, models]),
+    signedIn.addChildren([
+      overview,
+      audit,
+      decision,
+      tenants,
+      tenant,
+      policy,
+      changes,
+      change,
+      emergency,
+      usage,
+      models,
+    ]),
   ]),
   defaultPreload: 'intent',
 });

@@ -23,6 +23,8 @@ const PLACES = [
   { to: '/audit', key: 'audit' },
   { to: '/tenants', key: 'tenants' },
   { to: '/policy', key: 'policy' },
+  { to: '/changes', key: 'changes' },
+  { to: '/emergency', key: 'emergency' },
   { to: '/usage', key: 'usage' },
   { to: '/models', key: 'models' },
 ] as const;

@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import { api, data } from '../api/client';
+import { Explained } from '../ui/explained';
 import { short, when } from '../ui/format';
 import { Card, Copy, Loaded, Screen, State, Wide } from '../ui/parts';
 
@@ -116,6 +117,9 @@ export function Decision() {
                       ))}
                       {!decided && <Text c="dimmed">{t('decision.notDecided')}</Text>}
                     </Stack>
+                  </Card>
+                  <Card title={t('decision.explained')}>
+                    <Explained id={id} />
                   </Card>
                   <Card title={t('decision.inputs')}>
                     {inputs.length === 0 ? (

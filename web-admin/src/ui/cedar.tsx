@@ -9,7 +9,7 @@ const KEYWORD =
   /^(?:permit|forbid|when|unless|if|then|else|in|like|has|is|principal|action|resource|context|true|false)\b/;
 
 /** Cedar's words, texts, annotations and comments; the server is who validates. */
-const cedar = StreamLanguage.define<null>({
+export const cedar = StreamLanguage.define<null>({
   startState: () => null,
   token(stream) {
     if (stream.match(/^\/\/.*/)) return 'comment';
@@ -24,7 +24,7 @@ const cedar = StreamLanguage.define<null>({
   },
 });
 
-const colours = (dark: boolean) =>
+export const colours = (dark: boolean) =>
   HighlightStyle.define([
     { tag: tags.keyword, color: dark ? '#ffa8a8' : '#9c1c4c', fontWeight: '600' },
     { tag: tags.string, color: dark ? '#a5d8ff' : '#0b5394' },
@@ -33,6 +33,19 @@ const colours = (dark: boolean) =>
     { tag: tags.typeName, color: dark ? '#b2f2bb' : '#1e6b2e' },
     { tag: tags.number, color: dark ? '#eebefa' : '#6b2a91' },
   ]);
+
+export const look = (dark: boolean) =>
+  EditorView.theme(
+    {
+      '&': { fontSize: '0.85rem', backgroundColor: 'transparent' },
+      '.cm-gutters': {
+        backgroundColor: 'transparent',
+        color: 'var(--mantine-color-dimmed)',
+        border: 'none',
+      },
+    },
+    { dark },
+  );
 
 /** Cedar's text, to be read. */
 export default function Cedar({ text, label }: { text: string; label: string }) {
@@ -51,17 +64,7 @@ export default function Cedar({ text, label }: { text: string; label: string }) 
           EditorState.readOnly.of(true),
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ 'aria-label': label, 'aria-readonly': 'true' }),
-          EditorView.theme(
-            {
-              '&': { fontSize: '0.85rem', backgroundColor: 'transparent' },
-              '.cm-gutters': {
-                backgroundColor: 'transparent',
-                color: 'var(--mantine-color-dimmed)',
-                border: 'none',
-              },
-            },
-            { dark },
-          ),
+          look(dark),
         ],
       }),
     });

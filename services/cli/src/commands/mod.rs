@@ -10,6 +10,7 @@ pub(crate) mod privacy;
 pub(crate) mod seed;
 pub(crate) mod serve;
 pub(crate) mod tenant;
+pub(crate) mod user;
 
 use std::io::{self, Write as _};
 

@@ -9,14 +9,15 @@ use reeve_domain::{
     ApiKey, Clock as _, Entropy as _, KeyId, LegalFacts, PlanName, Region, Scope, SystemClock,
     SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
 };
-use reeve_identity::{ApiKeySecret, Pepper, Role, password};
+use reeve_identity::{ApiKeySecret, Pepper, Role};
 use reeve_protocol::model::BundleSummary;
-use reeve_store::{Store, user::User};
+use reeve_store::Store;
 use serde::Serialize;
 
 use super::{
     model::{PodArgument, register},
     operator_log, say,
+    user::create,
 };
 
 /// Fill a new store so that a call can be made. What exists is kept; secrets are printed only when
@@ -40,6 +41,7 @@ pub(crate) struct Seed {
 struct Seeded {
     tenants: Vec<SeededTenant>,
     console: SeededUser,
+    reviewer: SeededUser,
 }
 
 #[derive(Serialize)]
@@ -73,7 +75,14 @@ impl Seed {
             tenant(&store, &pepper, now, "acme-eu", "Acme (EU)", "eu-west", &eu)?,
             tenant(&store, &pepper, now, "globex-us", "Globex (US)", "us-east", &us)?,
         ];
-        let seeded = Seeded { tenants, console: user(&store, now)? };
+        let all = [Role::Operator, Role::Auditor, Role::PolicyAuthor, Role::PolicyApprover];
+        // Nobody approves what they wrote, so there are two.
+        let two = [Role::PolicyApprover, Role::Auditor];
+        let seeded = Seeded {
+            tenants,
+            console: user(&store, now, "admin", "Administrator", &all)?,
+            reviewer: user(&store, now, "reviewer", "Reviewer", &two)?,
+        };
         if self.json {
             return say(&serde_json::to_string(&seeded)?);
         }
@@ -81,8 +90,11 @@ impl Seed {
             let key = tenant.key.as_deref().unwrap_or("(made before)");
             say(&format!("{} in {}: {key}", tenant.name, tenant.region))?;
         }
-        let password = seeded.console.password.as_deref().unwrap_or("(made before)");
-        say(&format!("console user {}: {password}", seeded.console.user))
+        for user in [&seeded.console, &seeded.reviewer] {
+            let password = user.password.as_deref().unwrap_or("(made before)");
+            say(&format!("console user {}: {password}", user.user))?;
+        }
+        Ok(())
     }
 }
 
@@ -162,25 +174,15 @@ pub(crate) fn new_key(
     Ok((key, secret))
 }
 
-fn user(store: &Store, now: Timestamp) -> anyhow::Result<SeededUser> {
-    let id = UserId::new("admin")?;
-    let mut seeded = SeededUser { user: id.to_string(), password: None };
-    if store.read(|c| reeve_store::user::get(c, &id))?.is_some() {
-        return Ok(seeded);
-    }
-    // A key's secret part is a good password: random, and of letters and digits only.
-    let secret = ApiKeySecret::generate(&SystemEntropy);
-    let password: String = secret.reveal().chars().rev().take(20).collect();
-    let roles = [Role::Operator, Role::Auditor, Role::PolicyAuthor, Role::PolicyApprover];
-    let user = User {
-        id,
-        display_name: "Administrator".to_owned(),
-        password_hash: password::hash(&password, &SystemEntropy)?,
-        roles: roles.iter().map(ToString::to_string).collect(),
-        created_at: now,
-        disabled: false,
-    };
-    store.write(|c| reeve_store::user::insert(c, &user))?;
-    seeded.password = Some(password);
-    Ok(seeded)
+fn user(
+    store: &Store,
+    now: Timestamp,
+    name: &str,
+    display_name: &str,
+    roles: &[Role],
+) -> anyhow::Result<SeededUser> {
+    let id = UserId::new(name)?;
+    let there = store.read(|c| reeve_store::user::get(c, &id))?.is_some();
+    let password = if there { None } else { Some(create(store, &id, display_name, roles, now)?) };
+    Ok(SeededUser { user: id.to_string(), password })
 }

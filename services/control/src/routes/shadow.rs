@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use reeve_domain::{Code, Record};
 use reeve_policy::Engine;
 use reeve_store::{
-    audit,
+    audit::{self, Shadowed},
     policy::{self, Shadow},
 };
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub(crate) async fn read(
         by_tenant: BTreeMap::new(),
         examples: Vec::new(),
     };
-    for (tenant, flips, calls) in counts {
+    for Shadowed { tenant, flips, calls } in counts {
         view.calls = view.calls.saturating_add(calls);
         for flip in flips.iter().flat_map(|flips| flips.split(',')) {
             let of_tenant = view.by_tenant.entry(tenant.clone().unwrap_or_default()).or_default();

@@ -65,8 +65,11 @@ fn seen(simulation: &Value) -> Value {
 fn traffic(world: &World) {
     let engine = Engine::compile(&default_bundle().document()).unwrap();
     let tenants = ["acme", "globex"];
-    let calls: Vec<_> = (0..10)
-        .map(|number| decided(number, tenants[usize::from(number >= 4)], number as i64, &engine))
+    let calls: Vec<_> = (0_u32..10)
+        .map(|number| {
+            let tenant = tenants[usize::from(number >= 4)];
+            decided(number.into(), tenant, number.into(), &engine)
+        })
         .collect();
     world.call(&calls);
 }

@@ -14,7 +14,7 @@ use reeve_domain::{
 };
 
 pub use index::{cursor, index};
-pub use replay::{count_decided, count_shadowed, decided, policies, regions, shadowed};
+pub use replay::{Shadowed, count_decided, count_shadowed, decided, policies, regions, shadowed};
 pub use search::{get_by_decision, search};
 
 /// The text is not one of the words.

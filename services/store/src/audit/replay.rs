@@ -116,13 +116,22 @@ pub fn shadowed(
     rows.into_iter().map(Row::read).collect()
 }
 
+/// Calls of one tenant that a policy in shadow would have treated in one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadowed {
+    /// The tenant.
+    pub tenant: Option<String>,
+    /// Flips, joined by commas; none where the shadow agreed.
+    pub flips: Option<String>,
+    /// How many.
+    pub calls: u64,
+}
+
 /// How many calls since `from` there were by tenant and by the flips of the shadow; no flips where
 /// it agreed.
-pub fn count_shadowed(
-    c: &mut Connection,
-    from: Timestamp,
-) -> Result<Vec<(Option<String>, Option<String>, u64)>, StoreError> {
-    let rows: Vec<(Option<String>, Option<String>, i64)> = audit_event::table
+pub fn count_shadowed(c: &mut Connection, from: Timestamp) -> Result<Vec<Shadowed>, StoreError> {
+    type Row = (Option<String>, Option<String>, i64);
+    let rows: Vec<Row> = audit_event::table
         .filter(calls())
         .filter(dsl::policy.is_not_null())
         .filter(dsl::at.ge(from.as_micros()))
@@ -130,7 +139,9 @@ pub fn count_shadowed(
         .select((dsl::tenant, dsl::shadow, diesel::dsl::count_star()))
         .load(c)?;
     rows.into_iter()
-        .map(|(tenant, flips, calls)| Ok((tenant, flips, column("shadow").count(calls)?)))
+        .map(|(tenant, flips, calls)| {
+            Ok(Shadowed { tenant, flips, calls: column("shadow").count(calls)? })
+        })
         .collect()
 }
 
