@@ -135,11 +135,24 @@ fn decide() -> Vec<Value> {
 
 /// Random calls, decided by all rules and by what is left of them.
 fn same(calls: u64) -> Value {
-    let mut random = Random(2026);
+    let begin = Instant::now();
+    let halves = std::thread::scope(|scope| {
+        let start = |seed| scope.spawn(move || same_from(seed, calls / 2));
+        [start(2026), start(2027)].map(|half| half.join().unwrap())
+    });
+    let [(differ, allowed), (more_differ, more_allowed)] = halves;
+    json!({
+        "calls": calls, "allowed": allowed + more_allowed, "differ": differ + more_differ,
+        "seconds": begin.elapsed().as_secs_f64(),
+    })
+}
+
+/// How many answers differ, and how many allow.
+fn same_from(seed: u64, calls: u64) -> (u64, u64) {
+    let mut random = Random(seed);
     let engine = Engine::compile(&support::bundle(&mut random, 60).document()).unwrap();
     let tenants: Vec<_> = (0..10).map(|number| support::tenant(&mut random, number)).collect();
     let models: Vec<_> = (0..3).map(|number| support::model(&mut random, number)).collect();
-    let begin = Instant::now();
     let (mut differ, mut allowed) = (0_u64, 0_u64);
     for _ in 0..calls {
         let input = support::call(&mut random, &tenants, &models);
@@ -148,7 +161,7 @@ fn same(calls: u64) -> Value {
         let others = [Evaluation::Specialised, Evaluation::Remembered];
         differ += u64::from(others.iter().any(|how| engine.decide_by(&input, *how) != full));
     }
-    json!({ "calls": calls, "allowed": allowed, "differ": differ, "seconds": begin.elapsed().as_secs_f64() })
+    (differ, allowed)
 }
 
 /// Recorded calls as JSON, read and replayed through a draft and through the bundle that decided.

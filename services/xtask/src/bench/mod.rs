@@ -5,6 +5,7 @@ mod ledger;
 mod load;
 mod machine;
 mod pod;
+mod policy;
 mod privacy;
 mod report;
 
@@ -23,7 +24,7 @@ use crate::{place, signals};
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What is measured, all if none: gateway, pod, ledger, privacy.
+    /// What is measured, all if none: gateway, pod, ledger, privacy, policy.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Write the figures to this file as JSON.
@@ -58,6 +59,8 @@ pub(crate) struct Figures {
     ledger: Option<BTreeMap<String, ledger::Figures>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     privacy: Option<Vec<privacy::Figures>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<policy::Figures>,
 }
 
 /// A directory that is gone when this is.
@@ -85,7 +88,7 @@ impl Drop for Scratch {
 
 /// `./x bench`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    const NAMES: [&str; 4] = ["gateway", "pod", "ledger", "privacy"];
+    const NAMES: [&str; 5] = ["gateway", "pod", "ledger", "privacy", "policy"];
     if let Some(name) = arguments.names.iter().find(|name| !NAMES.contains(&name.as_str())) {
         bail!("there is no measurement `{name}`; they are: {}", NAMES.join(", "));
     }
@@ -108,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         pod: None,
         ledger: None,
         privacy: None,
+        policy: None,
     };
     if wanted("gateway") {
         figures.gateway = Some(gateway::measure(scratch.path(), window)?);
@@ -120,6 +124,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted("privacy") {
         figures.privacy = Some(privacy::measure(scratch.path(), window)?);
+    }
+    if wanted("policy") {
+        figures.policy = Some(policy::measure(window)?);
     }
     let text = report::tables(&figures);
     println!("\n{text}");

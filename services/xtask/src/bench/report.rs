@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Figures, privacy};
+use super::{Figures, policy, privacy};
 
 /// The figures as tables in Markdown.
 pub(super) fn tables(figures: &Figures) -> String {
@@ -67,6 +67,9 @@ fn write_tables(out: &mut String, figures: &Figures) -> std::fmt::Result {
     if let Some(privacy) = &figures.privacy {
         write_privacy(out, privacy)?;
     }
+    if let Some(policy) = &figures.policy {
+        write_policy(out, policy)?;
+    }
     Ok(())
 }
 
@@ -106,13 +109,48 @@ fn write_privacy(out: &mut String, programs: &[privacy::Figures]) -> std::fmt::R
     Ok(())
 }
 
+fn write_policy(out: &mut String, policy: &policy::Figures) -> std::fmt::Result {
+    writeln!(out, "\n## Policy\n")?;
+    writeln!(
+        out,
+        "| rules | in force | all of them, p50 / p99 | those left, p50 / p99 | asked again, p50 / p99 \
+         | compile | specialise |"
+    )?;
+    writeln!(out, "|---:|---:|---:|---:|---:|---:|---:|")?;
+    for row in &policy.decide {
+        let times = |times: &policy::Times| format!("{:.1} / {:.1} µs", times.p50_us, times.p99_us);
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {:.0} ms | {:.1} ms |",
+            row.rules,
+            row.in_force,
+            times(&row.full),
+            times(&row.specialised),
+            times(&row.remembered),
+            row.compile_ms,
+            row.prepare_ms,
+        )?;
+    }
+    let policy::Same { calls, differ, seconds } = &policy.same;
+    writeln!(
+        out,
+        "\n{calls} random calls decided in all three ways: {differ} answers differ ({seconds:.0} s)."
+    )?;
+    let policy::Replay { calls, distinct, reproduced, seconds } = &policy.replay;
+    writeln!(
+        out,
+        "\n{calls} recorded calls ({distinct} distinct) read from JSON and replayed through a draft \
+         and through the bundle that decided, on one core: {seconds:.1} s; {reproduced} reproduced."
+    )
+}
+
 /// The page with the figures, and how they came about.
 pub(super) fn page(figures: &Figures, tables: &str) -> String {
     let (machine, window) = (&figures.machine, figures.window);
     format!(
         "# What was measured\n\n\
          `./x bench --write` made this page; `./x bench [--json FILE] [--quick] [NAME…]` repeats it \
-         (names: `gateway`, `pod`, `ledger`, `privacy`).\n\n\
+         (names: `gateway`, `pod`, `ledger`, `privacy`, `policy`).\n\n\
          {}, {} cores, {} GB, {}; {}, commit {}; load of the last minute at the start: {}. Windows \
          of {} s after {} s of warm-up, {} repetitions, medians. Any answer other than 200 voids \
          the window.\n\n\
@@ -128,7 +166,10 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          * **Privacy**: texts in English and Chinese, one in eight with values, searched for every \
          kind on one core, by turns with Presidio's pattern recognisers (no language model) and \
          `redact-core`. Recall and precision are of structured kinds in labelled sentences, cases \
-         those of Presidio's own recognisers. What Reeve misses is in `privacy.md`.\n\n\
+         those of Presidio's own recognisers. What Reeve misses is in `privacy.md`.\n\
+         * **Policy**: one decision with its obligations, for a call with one candidate region: by \
+         every rule, by what partial evaluation leaves of them, and when the same was asked before. \
+         Half of the rules that are not in force are about other tenants, half about other labels.\n\n\
          {tables}",
         machine.processor,
         machine.cores,
