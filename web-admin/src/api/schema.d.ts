@@ -707,6 +707,8 @@ export interface components {
             /** @description The public part that the key begins with. */
             prefix: string;
             scopes: string[];
+            /** @description The one person or system that uses it; none: it is shared. */
+            holder: string | null;
             /** @description RFC 3339. */
             created_at: string;
             expires_at: string | null;
@@ -1083,6 +1085,8 @@ export interface components {
             name: string;
             /** @description `classify`, `explain`, `read`. */
             scopes: string[];
+            /** @description The one person or system that uses it; a key without is shared, as rules may ask. */
+            holder?: string | null;
             /** @description RFC 3339; never if absent. */
             expires_at?: string | null;
         };

@@ -19,6 +19,7 @@ import { useTranslation } from 'react-i18next';
 import { api, data, Refused, type Schema } from '../api/client';
 import { queryClient, session } from '../api/queries';
 import { when } from '../ui/format';
+import { LegalFile } from '../ui/legal-file';
 import { Card, Copy, Empty, Fault, Loaded, Screen, State, Wide } from '../ui/parts';
 
 export function Tenant() {
@@ -79,6 +80,7 @@ export function Tenant() {
           )}
         </Loaded>
       </Card>
+      <LegalFile tenant={id} may={may} />
       <Card title={t('keys.title')}>
         <Loaded query={keys}>
           {(page) =>
@@ -202,18 +204,24 @@ function NewKey({ tenant, close }: { tenant: string; close: () => void }) {
   const [name, setName] = useState('');
   const [scopes, setScopes] = useState<string[]>(['classify', 'read']);
   const [expires, setExpires] = useState('');
+  const [holder, setHolder] = useState('');
   const create = useMutation({
     mutationFn: () =>
       data(
         api.POST('/api/v1/tenants/{id}/keys', {
           params: { path: { id: tenant } },
-          body: { name, scopes, expires_at: expires ? `${expires}T00:00:00Z` : null },
+          body: {
+            name,
+            scopes,
+            holder: holder || null,
+            expires_at: expires ? `${expires}T00:00:00Z` : null,
+          },
         }),
       ),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: ['keys', tenant] }),
   });
   const refused = create.error instanceof Refused ? create.error : undefined;
-  const shown = ['name', 'scopes', 'expires_at'].some((field) => refused?.field(field));
+  const shown = ['name', 'scopes', 'holder', 'expires_at'].some((field) => refused?.field(field));
   if (create.data) {
     return (
       <Stack>
@@ -243,6 +251,13 @@ function NewKey({ tenant, close }: { tenant: string; close: () => void }) {
           value={name}
           error={refused?.field('name')}
           onChange={(event) => setName(event.currentTarget.value)}
+        />
+        <TextInput
+          label={t('keys.holder')}
+          description={t('keys.holderHint')}
+          value={holder}
+          error={refused?.field('holder')}
+          onChange={(event) => setHolder(event.currentTarget.value)}
         />
         <Checkbox.Group
           label={t('field.scopes')}

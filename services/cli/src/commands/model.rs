@@ -25,6 +25,12 @@ pub(crate) enum ModelCommand {
         /// A pod: `NAME=REGION=URL`.
         #[arg(long = "pod", required = true)]
         pods: Vec<PodArgument>,
+        /// A declaration of conformity is on file for it (Regulation (EU) 2024/1689 Art. 47).
+        #[arg(long)]
+        conformity: bool,
+        /// Instructions for use are on file for it (Art. 13).
+        #[arg(long)]
+        instructions: bool,
     },
 }
 
@@ -52,7 +58,7 @@ impl FromStr for PodArgument {
 
 impl ModelCommand {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let Self::Register { config, bundle, pods } = self;
+        let Self::Register { config, bundle, pods, conformity, instructions } = self;
         let config = Config::load(config.config.as_deref())?;
         let store = super::store(&config)?;
         let bundle = BundleSummary::read(&bundle)?;
@@ -62,9 +68,16 @@ impl ModelCommand {
             ("pods".to_owned(), names.join(",")),
         ]);
         operator_log::record(&config, "model.register", &bundle.name, None, details)?;
-        register(&store, &bundle, &pods)?;
+        register(&store, &bundle, &pods, OnFile { conformity, instructions })?;
         say(&format!("{} {} {}", bundle.name, bundle.version, bundle.digest))
     }
+}
+
+/// What is on file for a model that law asks for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct OnFile {
+    pub(super) conformity: bool,
+    pub(super) instructions: bool,
 }
 
 /// Writes a model and its pods down.
@@ -72,6 +85,7 @@ pub(super) fn register(
     store: &Store,
     bundle: &BundleSummary,
     pods: &[PodArgument],
+    on_file: OnFile,
 ) -> anyhow::Result<()> {
     let model = ModelVersion {
         facts: ModelFacts {
@@ -80,8 +94,8 @@ pub(super) fn register(
             digest: bundle.digest,
             generative: bundle.generative,
             risk_class: bundle.risk_class.clone(),
-            conformity: false,
-            instructions: false,
+            conformity: on_file.conformity,
+            instructions: on_file.instructions,
         },
         labels: bundle.labels.clone(),
         shared_with: BTreeSet::new(),

@@ -15,7 +15,7 @@ use reeve_store::Store;
 use serde::Serialize;
 
 use super::{
-    model::{PodArgument, register},
+    model::{OnFile, PodArgument, register},
     operator_log, say,
     user::create,
 };
@@ -68,7 +68,7 @@ impl Seed {
         let now = SystemClock::default().now();
         operator_log::record(&config, "store.seed", "demonstration", None, BTreeMap::new())?;
         policy(&store, now)?;
-        register(&store, &BundleSummary::read(&self.bundle)?, &self.pods)?;
+        register(&store, &BundleSummary::read(&self.bundle)?, &self.pods, OnFile::default())?;
         let eu = [("jurisdiction", "EU"), ("privacy", "redact")];
         let us = [("jurisdiction", "US")];
         let tenants = vec![

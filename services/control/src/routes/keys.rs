@@ -28,6 +28,9 @@ pub(crate) struct KeyView {
     /// The public part that the key begins with.
     prefix: String,
     scopes: Vec<String>,
+    /// The one person or system that uses it; none: it is shared.
+    #[schema(required = true)]
+    holder: Option<String>,
     /// RFC 3339.
     created_at: String,
     #[schema(required = true)]
@@ -47,6 +50,7 @@ impl KeyView {
             name: key.name,
             prefix: key.prefix,
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
+            holder: key.holder,
             created_at: key.created_at.to_string(),
             expires_at: key.expires_at.map(|at| at.to_string()),
             revoked_at: key.revoked_at.map(|at| at.to_string()),
@@ -71,6 +75,9 @@ pub(crate) struct NewKey {
     name: String,
     /// `classify`, `explain`, `read`.
     scopes: Vec<String>,
+    /// The one person or system that uses it; a key without is shared, as rules may ask.
+    #[serde(default)]
+    holder: Option<String>,
     /// RFC 3339; never if absent.
     #[serde(default)]
     expires_at: Option<String>,
@@ -143,6 +150,10 @@ pub(crate) async fn create(
     if name.is_empty() || name.chars().count() > 100 {
         return Err(Refused::field("name", "must have 1 to 100 characters"));
     }
+    let holder = new.holder.map(|holder| holder.trim().to_owned()).filter(|it| !it.is_empty());
+    if holder.as_ref().is_some_and(|holder| holder.chars().count() > 100) {
+        return Err(Refused::field("holder", "must have 100 characters at most"));
+    }
     let scopes = scopes(&new.scopes)?;
     let now = control.clock.now();
     let expires_at = page::moment("expires_at", new.expires_at.as_deref())?;
@@ -161,7 +172,7 @@ pub(crate) async fn create(
         created_at: now,
         expires_at,
         revoked_at: None,
-        holder: None,
+        holder,
     };
     let deed = Deed {
         actor: signed_in.actor(),

@@ -62,6 +62,6 @@ pub(super) fn measure(window: Window) -> anyhow::Result<Figures> {
         bench.args(["--", "--million"]);
     }
     let figures = serde_json::from_str(&output(bench)?)?;
-    work.done("");
+    work.done();
     Ok(figures)
 }
