@@ -7,6 +7,7 @@
     clippy::as_conversions,
     clippy::cast_precision_loss,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     reason = "a measurement stops where it fails"
 )]
 
