@@ -1,11 +1,10 @@
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use cedar_policy::{
-    Authorizer, Entities, EntityUid, PolicyId, PolicySet, Request, Response, Schema,
-};
+use cedar_policy::{Authorizer, EntityUid, PolicyId, PolicySet, Request, Schema};
 use parking_lot::RwLock;
 use reeve_domain::{
     Action, BundleDocument, Decision, DecisionInput, Digest, Kind, ModelFacts, Obligations,
@@ -17,9 +16,9 @@ use serde::Serialize;
 use crate::{
     bundle::{Bundle, Plan},
     compile::{self, CompileError, CompiledRule, FLOOR, Fault, Span, single},
-    facts::{self, Called, Names},
+    facts::{Called, Names},
     lint, obligations,
-    specialise::{Known, Slice},
+    specialise::{Known, Slice, Verdict},
 };
 
 /// Tenants and models that rules are kept specialised for.
@@ -64,10 +63,8 @@ pub struct Rule {
 /// How rules are evaluated. The answers are the same; a test sees to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluation {
-    /// Only what is left of the rules when tenant, model and action are known, and an answer that
-    /// was given before to the same question is given again.
-    Remembered,
-    /// Only what is left of the rules when tenant, model and action are known.
+    /// Only what is left of the rules when tenant, model and action are known, and only where it was
+    /// not evaluated before for the same values of what it reads.
     Specialised,
     /// Every rule of the bundle.
     Full,
@@ -112,8 +109,7 @@ pub struct Engine {
     rules: HashMap<PolicyId, CompiledRule>,
     order: Vec<PolicyId>,
     warnings: Vec<Fault>,
-    /// Whether answers depend on how long texts are, or on how many subjects' data left.
-    reads_size: bool,
+    /// Whether answers depend on how many subjects' data left.
     reads_transfers: bool,
     kept: RwLock<Kept>,
     detector: Arc<Detector>,
@@ -156,12 +152,10 @@ impl Engine {
         let about = |action: &'static str| {
             set(&move |rule: &CompiledRule| compile::is_about(&rule.policy, action))
         };
-        let reads = |attributes: &[&str]| {
-            let reads = |rule: &CompiledRule| {
-                attributes.iter().any(|attribute| rule.terms.reads_context(attribute))
-            };
-            rules.iter().any(reads)
-        };
+        let reads_transfers = rules.iter().any(|rule| {
+            let reads = |attribute| rule.terms.reads_context(attribute);
+            reads("transferred") || reads("transferred_sensitive")
+        });
         Ok(Self {
             digest,
             authorizer: Authorizer::new(),
@@ -170,8 +164,7 @@ impl Engine {
             classify: about("classify")?,
             explain: about("explain")?,
             obligate: about("obligate")?,
-            reads_size: reads(&["items", "characters"]),
-            reads_transfers: reads(&["transferred", "transferred_sensitive"]),
+            reads_transfers,
             order: rules.iter().map(|rule| PolicyId::new(rule.id.as_str())).collect(),
             rules: rules.into_iter().map(|rule| (PolicyId::new(rule.id.as_str()), rule)).collect(),
             warnings: Vec::new(),
@@ -266,27 +259,17 @@ impl Engine {
     /// Decides a call: once for each candidate region, then the obligations of each that is
     /// permitted. Never fails: what cannot be evaluated is denied.
     pub fn decide(&self, input: &DecisionInput) -> Decision {
-        self.answer(input).decision.clone()
+        self.answer(input).decision
     }
 
     /// Decides a call, and says which rules took part.
-    pub fn answer(&self, input: &DecisionInput) -> Arc<Answer> {
+    pub fn answer(&self, input: &DecisionInput) -> Answer {
         let known = self.known(&input.tenant, &input.model, input.at);
-        let Some(known) = known else { return Arc::new(self.assembled(input, None)) };
-        let question = self.question(input);
-        if let Some(answer) = known.remembered(&question) {
-            return answer;
-        }
-        let answer = Arc::new(self.assembled(input, Some((&known, Evaluation::Specialised))));
-        known.remember(question, Arc::clone(&answer));
-        answer
+        self.assembled(input, known.as_deref().map(|known| (known, Evaluation::Specialised)))
     }
 
     /// Decides a call in a certain way.
     pub fn decide_by(&self, input: &DecisionInput, how: Evaluation) -> Decision {
-        if how == Evaluation::Remembered {
-            return self.decide(input);
-        }
         let known = self.known(&input.tenant, &input.model, input.at);
         self.assembled(input, known.as_deref().map(|known| (known, how))).decision
     }
@@ -299,13 +282,12 @@ impl Engine {
             rules: Vec::new(),
             obligations: Obligations::default(),
         };
-        let called = Called::new(input);
         let mut rules = BTreeMap::new();
         let mut matched = BTreeSet::new();
         for region in &input.candidates {
             let answer = known
                 .ok_or(RegionRefused::Failed)
-                .and_then(|(known, how)| self.in_region(input, region, &called, known, how));
+                .and_then(|(known, how)| self.in_region(input, region, known, how));
             match answer {
                 Ok(RegionAnswer { by, duties }) => {
                     matched.extend(by.iter().chain(&duties).map(|rule| rule.id.clone()));
@@ -340,62 +322,47 @@ impl Engine {
         &'a self,
         input: &DecisionInput,
         region: &Region,
-        called: &Called,
         known: &Known,
         how: Evaluation,
     ) -> Result<RegionAnswer<'a>, RegionRefused<'a>> {
         // A region that the bundle does not know has no law.
         let rules = self.bundle.regions.get(region).ok_or(RegionRefused::Failed)?;
-        let context = called.context(input, region, rules).ok_or(RegionRefused::Failed)?;
-        let request = |action: &EntityUid| {
-            Request::new(
-                self.names.tenant(&input.tenant),
-                action.clone(),
-                self.names.model(&input.model),
-                context.clone(),
-                Some(&self.schema),
-            )
-            .map_err(|_| RegionRefused::Failed)
-        };
+        let called = Called::new(input, region, rules);
         let (action, slice) = match input.action {
             Action::Classify => (&self.names.classify, &known.classify),
             Action::Explain => (&self.names.explain, &known.explain),
         };
-        let asked = request(action)?;
-        let rules = if how == Evaluation::Full { &self.all } else { &slice.residual };
-        let access = self.ask(&asked, rules, &known.entities)?;
-        let by = self.rules_of(&access)?;
-        if access.decision() != cedar_policy::Decision::Allow {
+        let ask = |action: &EntityUid, slice: &Slice| {
+            let request = OnceCell::new();
+            let new = || {
+                let (tenant, model) =
+                    (self.names.tenant(&input.tenant), self.names.model(&input.model));
+                let context = called.context()?.clone();
+                Request::new(tenant, action.clone(), model, context, Some(&self.schema)).ok()
+            };
+            let cedar = |rules: &PolicySet| {
+                let request = request.get_or_init(new).as_ref()?;
+                Verdict::of(&self.authorizer.is_authorized(request, rules, &known.entities))
+            };
+            match how {
+                Evaluation::Specialised => slice.ask(&called, &cedar),
+                Evaluation::Full => cedar(&self.all),
+            }
+        };
+        let access = ask(action, slice).ok_or(RegionRefused::Failed)?;
+        let by = self.rules_of(&access.by)?;
+        if !access.permitted {
             return Err(RegionRefused::By(by));
         }
-        let duties = if how == Evaluation::Full {
-            self.ask(&request(&self.names.obligate)?, &self.all, &known.entities)?
-        } else {
-            // What is left of these rules no longer asks for the action.
-            self.ask(&asked, &known.obligate.residual, &known.entities)?
-        };
-        Ok(RegionAnswer { by, duties: self.rules_of(&duties)? })
-    }
-
-    /// Asks Cedar. A rule that errs would be skipped; here that refuses.
-    fn ask<'a>(
-        &self,
-        request: &Request,
-        policies: &PolicySet,
-        entities: &Entities,
-    ) -> Result<Response, RegionRefused<'a>> {
-        let response = self.authorizer.is_authorized(request, policies, entities);
-        if response.diagnostics().errors().next().is_some() {
-            return Err(RegionRefused::Failed);
-        }
-        Ok(response)
+        let duties = ask(&self.names.obligate, &known.obligate).ok_or(RegionRefused::Failed)?;
+        Ok(RegionAnswer { by, duties: self.rules_of(&duties.by)? })
     }
 
     fn rules_of<'a>(
         &'a self,
-        response: &Response,
+        ids: &[PolicyId],
     ) -> Result<Vec<&'a CompiledRule>, RegionRefused<'a>> {
-        let found = response.diagnostics().reason().map(|id| self.rules.get(id));
+        let found = ids.iter().map(|id| self.rules.get(id));
         found.collect::<Option<_>>().ok_or(RegionRefused::Failed)
     }
 
@@ -437,42 +404,6 @@ impl Engine {
         }
         states.push(Arc::clone(&known));
         Some(known)
-    }
-
-    /// Everything of a call that its answer may depend on besides tenant, model and time, as bytes:
-    /// calls with the same question have the same answer.
-    fn question(&self, input: &DecisionInput) -> Vec<u8> {
-        let mut question = Vec::with_capacity(160);
-        let mut add = |text: &str| {
-            question.extend_from_slice(text.as_bytes());
-            question.push(0);
-        };
-        let mut list = |items: &mut dyn Iterator<Item = &str>| {
-            items.for_each(&mut add);
-            // No name holds this, so that two lists cannot run into one another.
-            add("\u{1}");
-        };
-        list(&mut [input.action.as_str()].into_iter());
-        list(&mut input.candidates.iter().map(|region| region.as_str()));
-        list(&mut input.scopes.iter().map(|scope| scope.as_str()));
-        list(&mut input.purpose.iter().map(|purpose| purpose.as_str()));
-        list(&mut input.subject_country.iter().map(|country| country.as_str()));
-        list(&mut input.consents.iter().map(String::as_str));
-        list(&mut input.data_categories.iter().map(String::as_str));
-        list(&mut input.subject_age.iter().map(|age| age.as_str()));
-        list(&mut input.result_use.iter().map(|result_use| result_use.as_str()));
-        list(&mut input.found.keys().map(Kind::as_str));
-        question.push(u8::from(input.shared_key));
-        if self.reads_size {
-            question.extend_from_slice(&input.items.to_le_bytes());
-            question.extend_from_slice(&input.characters.to_le_bytes());
-        }
-        if self.reads_transfers {
-            let count = facts::transferred(input);
-            question.extend_from_slice(&count.subjects.to_le_bytes());
-            question.extend_from_slice(&count.sensitive.to_le_bytes());
-        }
-        question
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::{
     compile::CompiledRule,
     engine::{Engine, Evaluation, RegionRefused, Rule},
-    facts::{self, Called},
+    facts,
     obligations,
 };
 
@@ -96,7 +96,7 @@ pub struct Change {
 
 /// Explains how a bundle decides an input.
 pub fn explain(engine: &Engine, input: &DecisionInput) -> Explanation {
-    let decision = engine.decide_by(input, Evaluation::Specialised);
+    let decision = engine.decide(input);
     let (regions, took_part) = traced(engine, input);
     let rules = took_part
         .iter()
@@ -112,7 +112,6 @@ pub fn explain(engine: &Engine, input: &DecisionInput) -> Explanation {
 }
 
 fn traced(engine: &Engine, input: &DecisionInput) -> (Vec<RegionExplained>, BTreeSet<RuleId>) {
-    let called = Called::new(input);
     let known = engine.known(&input.tenant, &input.model, input.at);
     let mut took_part = BTreeSet::new();
     let ids = |rules: &[&CompiledRule]| {
@@ -121,7 +120,7 @@ fn traced(engine: &Engine, input: &DecisionInput) -> (Vec<RegionExplained>, BTre
     };
     let regions = input.candidates.iter().map(|region| {
         let answer = known.as_ref().ok_or(RegionRefused::Failed).and_then(|known| {
-            engine.in_region(input, region, &called, known, Evaluation::Specialised)
+            engine.in_region(input, region, known, Evaluation::Specialised)
         });
         let mut told = RegionExplained {
             region: region.clone(),
@@ -236,7 +235,7 @@ struct Try {
 /// Ways in which an input would be allowed: single changes if any does it, else several at once.
 fn ways(engine: &Engine, input: &DecisionInput) -> Vec<Way> {
     let permitted =
-        |input: &DecisionInput| engine.decide_by(input, Evaluation::Specialised).permitted;
+        |input: &DecisionInput| engine.decide(input).permitted;
     let mut found: Vec<Way> = Vec::new();
     let mut note = |changes: Vec<Change>, permitted: Vec<Region>| {
         let way = Way { changes, permitted };
@@ -279,7 +278,7 @@ fn walk(engine: &Engine, input: DecisionInput) -> Option<Vec<Change>> {
     let start = input.clone();
     let mut here = input;
     let mut changes: Vec<Change> = Vec::new();
-    while !engine.decide_by(&here, Evaluation::Specialised).is_allowed() {
+    while !engine.decide(&here).is_allowed() {
         if changes.len() >= MOST_CHANGES {
             return None;
         }
@@ -298,7 +297,7 @@ fn walk(engine: &Engine, input: DecisionInput) -> Option<Vec<Change>> {
         fewer.remove(at);
         let allowed = |changes: &[Change]| {
             let changed = applied(engine, &start, changes);
-            engine.decide_by(&changed, Evaluation::Specialised).is_allowed()
+            engine.decide(&changed).is_allowed()
         };
         if allowed(&fewer) {
             changes = fewer;
@@ -312,7 +311,7 @@ fn walk(engine: &Engine, input: DecisionInput) -> Option<Vec<Change>> {
 /// How far an input is from being allowed: first whether no rule permits it at all, then how many
 /// rules forbid it.
 fn refusals(engine: &Engine, input: &DecisionInput) -> (bool, usize) {
-    let decision = engine.decide_by(input, Evaluation::Specialised);
+    let decision = engine.decide(input);
     if decision.is_allowed() {
         return (false, 0);
     }
@@ -334,7 +333,7 @@ fn applied(engine: &Engine, input: &DecisionInput, changes: &[Change]) -> Decisi
 
 /// Every single change that the rules which refuse an input give reason to try.
 fn tries(engine: &Engine, input: &DecisionInput) -> Vec<Try> {
-    let decision = engine.decide_by(input, Evaluation::Specialised);
+    let decision = engine.decide(input);
     let forbidding: BTreeSet<&RuleId> =
         decision.refused.iter().flat_map(|it| it.rules.iter().map(|rule| &rule.id)).collect();
     // Where nothing forbids, the rules that could permit are looked at.

@@ -1,13 +1,18 @@
 //! A call as Cedar sees it: entities for tenant and model, and a context for each region.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeSet, HashMap, HashSet},
+};
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema,
 };
 use reeve_domain::{
-    DecisionInput, ModelFacts, Region, TenantFacts, Timestamp, TransferCount, Until, in_force,
+    DecisionInput, Kind, ModelFacts, Region, Scope, TenantFacts, Timestamp, TransferCount, Until,
+    in_force,
 };
+use serde::Serialize;
 
 use crate::{
     bundle::RegionRules,
@@ -26,9 +31,11 @@ pub fn jurisdiction_of(country: &str) -> &str {
 }
 
 /// The laws that protect the person whom a call is about.
-pub fn laws(tenant: &TenantFacts, subject_country: Option<&str>) -> BTreeSet<String> {
-    let of_subject = subject_country.map(|country| jurisdiction_of(country).to_owned());
-    tenant.labels.get("jurisdiction").cloned().into_iter().chain(of_subject).collect()
+pub fn laws<'a>(tenant: &'a TenantFacts, subject_country: Option<&'a str>) -> Vec<&'a str> {
+    let of_tenant = tenant.labels.get("jurisdiction").map(String::as_str);
+    let laws: BTreeSet<&str> =
+        of_tenant.into_iter().chain(subject_country.map(jurisdiction_of)).collect();
+    laws.into_iter().collect()
 }
 
 /// Entity names that are the same for every call.
@@ -123,58 +130,194 @@ pub(crate) fn ends(tenant: &TenantFacts) -> impl Iterator<Item = Timestamp> + '_
     agreements.chain(overseen).chain(instruments).chain(legal.break_glass)
 }
 
-/// What is the same in every region.
-pub(crate) struct Called {
-    pairs: Vec<(String, RestrictedExpression)>,
+/// An attribute of the context in which rules are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Attribute {
+    Action,
+    AdequateFor,
+    BreakGlass,
+    Characters,
+    Consents,
+    DataCategories,
+    Found,
+    Instrument,
+    Items,
+    Jurisdiction,
+    Laws,
+    Purpose,
+    Region,
+    ResultUse,
+    Scopes,
+    SharedKey,
+    SubjectAge,
+    SubjectCountry,
+    Transferred,
+    TransferredSensitive,
 }
 
-impl Called {
-    pub(crate) fn new(input: &DecisionInput) -> Self {
-        let country = input.subject_country.as_ref().map(|country| country.as_str());
-        let laws = laws(&input.tenant, country);
-        let transferred = transferred(input);
-        let mut pairs = vec![
-            ("action".to_owned(), string(input.action.as_str())),
-            ("scopes".to_owned(), set(input.scopes.iter().map(|it| it.as_str()).collect())),
-            ("laws".to_owned(), set(laws.iter().map(String::as_str).collect())),
-            ("consents".to_owned(), set(input.consents.iter().map(String::as_str).collect())),
-            (
-                "data_categories".to_owned(),
-                set(input.data_categories.iter().map(String::as_str).collect()),
-            ),
-            ("shared_key".to_owned(), RestrictedExpression::new_bool(input.shared_key)),
-            ("break_glass".to_owned(), RestrictedExpression::new_bool(breaks_glass(input))),
-            ("transferred".to_owned(), number(transferred.subjects)),
-            ("transferred_sensitive".to_owned(), number(transferred.sensitive)),
-            ("found".to_owned(), set(input.found.keys().map(|kind| kind.as_str()).collect())),
-            ("items".to_owned(), number(input.items)),
-            ("characters".to_owned(), number(input.characters)),
-        ];
-        let mut stated = |name: &str, value: Option<&str>| {
-            pairs.extend(value.map(|value| (name.to_owned(), string(value))));
-        };
-        stated("purpose", input.purpose.as_ref().map(|it| it.as_str()));
-        stated("subject_country", country);
-        stated("subject_age", input.subject_age.map(reeve_domain::AgeGroup::as_str));
-        stated("result_use", input.result_use.map(reeve_domain::ResultUse::as_str));
-        Self { pairs }
+impl Attribute {
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Action,
+        Self::AdequateFor,
+        Self::BreakGlass,
+        Self::Characters,
+        Self::Consents,
+        Self::DataCategories,
+        Self::Found,
+        Self::Instrument,
+        Self::Items,
+        Self::Jurisdiction,
+        Self::Laws,
+        Self::Purpose,
+        Self::Region,
+        Self::ResultUse,
+        Self::Scopes,
+        Self::SharedKey,
+        Self::SubjectAge,
+        Self::SubjectCountry,
+        Self::Transferred,
+        Self::TransferredSensitive,
+    ];
+
+    /// Its name in Cedar.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::AdequateFor => "adequate_for",
+            Self::BreakGlass => "break_glass",
+            Self::Characters => "characters",
+            Self::Consents => "consents",
+            Self::DataCategories => "data_categories",
+            Self::Found => "found",
+            Self::Instrument => "instrument",
+            Self::Items => "items",
+            Self::Jurisdiction => "jurisdiction",
+            Self::Laws => "laws",
+            Self::Purpose => "purpose",
+            Self::Region => "region",
+            Self::ResultUse => "result_use",
+            Self::Scopes => "scopes",
+            Self::SharedKey => "shared_key",
+            Self::SubjectAge => "subject_age",
+            Self::SubjectCountry => "subject_country",
+            Self::Transferred => "transferred",
+            Self::TransferredSensitive => "transferred_sensitive",
+        }
+    }
+}
+
+/// What an attribute is in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Value<'a> {
+    Text(&'a str),
+    Names(Vec<&'a str>),
+    Flag(bool),
+    Number(i64),
+}
+
+impl Value<'_> {
+    fn to_cedar(&self) -> RestrictedExpression {
+        match self {
+            Self::Text(text) => string(text),
+            Self::Names(names) => set(names.clone()),
+            Self::Flag(flag) => RestrictedExpression::new_bool(*flag),
+            Self::Number(number) => RestrictedExpression::new_long(*number),
+        }
     }
 
-    pub(crate) fn context(
-        &self,
-        input: &DecisionInput,
-        region: &Region,
-        rules: &RegionRules,
-    ) -> Option<Context> {
-        let mut pairs = self.pairs.clone();
-        pairs.push(("region".to_owned(), string(region.as_str())));
-        pairs.push(("jurisdiction".to_owned(), string(&rules.jurisdiction)));
-        let adequate_for = rules.adequate_for.iter().map(String::as_str).collect();
-        pairs.push(("adequate_for".to_owned(), set(adequate_for)));
-        if let Some(kind) = instrument(input, rules) {
-            pairs.push(("instrument".to_owned(), string(kind)));
+    /// Appends it so that one attribute's values are told apart, whatever follows.
+    fn write(&self, to: &mut Vec<u8>) {
+        let mut text = |text: &str| {
+            to.extend_from_slice(&text.len().to_le_bytes());
+            to.extend_from_slice(text.as_bytes());
+        };
+        match self {
+            Self::Text(one) => text(one),
+            Self::Names(names) => {
+                names.iter().for_each(|name| text(name));
+                to.extend_from_slice(&usize::MAX.to_le_bytes());
+            }
+            Self::Flag(flag) => to.push(u8::from(*flag)),
+            Self::Number(number) => to.extend_from_slice(&number.to_le_bytes()),
         }
-        Context::from_pairs(pairs).ok()
+    }
+}
+
+/// A call in one region: the context in which rules are asked.
+pub(crate) struct Called<'a> {
+    input: &'a DecisionInput,
+    region: &'a Region,
+    rules: &'a RegionRules,
+    context: OnceCell<Option<Context>>,
+}
+
+impl<'a> Called<'a> {
+    pub(crate) fn new(
+        input: &'a DecisionInput,
+        region: &'a Region,
+        rules: &'a RegionRules,
+    ) -> Self {
+        Self { input, region, rules, context: OnceCell::new() }
+    }
+
+    /// What an attribute is; none if it was not stated.
+    pub(crate) fn value(&self, attribute: Attribute) -> Option<Value<'a>> {
+        let Self { input, rules, .. } = *self;
+        let number = |n: u64| Value::Number(i64::try_from(n).unwrap_or(i64::MAX));
+        let country = input.subject_country.as_ref().map(|country| country.as_str());
+        Some(match attribute {
+            Attribute::Action => Value::Text(input.action.as_str()),
+            Attribute::AdequateFor => {
+                Value::Names(rules.adequate_for.iter().map(String::as_str).collect())
+            }
+            Attribute::BreakGlass => Value::Flag(breaks_glass(input)),
+            Attribute::Characters => number(input.characters),
+            Attribute::Consents => {
+                Value::Names(input.consents.iter().map(String::as_str).collect())
+            }
+            Attribute::DataCategories => {
+                Value::Names(input.data_categories.iter().map(String::as_str).collect())
+            }
+            Attribute::Found => Value::Names(input.found.keys().map(Kind::as_str).collect()),
+            Attribute::Instrument => Value::Text(instrument(input, rules)?),
+            Attribute::Items => number(input.items),
+            Attribute::Jurisdiction => Value::Text(&rules.jurisdiction),
+            Attribute::Laws => Value::Names(laws(&input.tenant, country)),
+            Attribute::Purpose => Value::Text(input.purpose.as_ref()?.as_str()),
+            Attribute::Region => Value::Text(self.region.as_str()),
+            Attribute::ResultUse => Value::Text(input.result_use?.as_str()),
+            Attribute::Scopes => Value::Names(input.scopes.iter().map(Scope::as_str).collect()),
+            Attribute::SharedKey => Value::Flag(input.shared_key),
+            Attribute::SubjectAge => Value::Text(input.subject_age?.as_str()),
+            Attribute::SubjectCountry => Value::Text(country?),
+            Attribute::Transferred => number(transferred(input).subjects),
+            Attribute::TransferredSensitive => number(transferred(input).sensitive),
+        })
+    }
+
+    /// Writes attributes as bytes, over what was there: calls with the same bytes have the same
+    /// values of them.
+    pub(crate) fn write(&self, attributes: &[Attribute], to: &mut Vec<u8>) {
+        to.clear();
+        for attribute in attributes {
+            let value = self.value(*attribute);
+            to.push(u8::from(value.is_some()));
+            if let Some(value) = value {
+                value.write(to);
+            }
+        }
+    }
+
+    /// All attributes as Cedar sees them.
+    pub(crate) fn context(&self) -> Option<&Context> {
+        let context = || {
+            let pairs = Attribute::ALL.into_iter().filter_map(|attribute| {
+                Some((attribute.as_str().to_owned(), self.value(attribute)?.to_cedar()))
+            });
+            Context::from_pairs(pairs).ok()
+        };
+        self.context.get_or_init(context).as_ref()
     }
 }
 
@@ -200,8 +343,4 @@ fn string(text: &str) -> RestrictedExpression {
 
 fn set(names: Vec<&str>) -> RestrictedExpression {
     RestrictedExpression::new_set(names.into_iter().map(string))
-}
-
-fn number(n: u64) -> RestrictedExpression {
-    RestrictedExpression::new_long(i64::try_from(n).unwrap_or(i64::MAX))
 }

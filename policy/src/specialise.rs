@@ -1,26 +1,83 @@
 //! Rules as they are for one tenant and one model: what can be known before a call comes is
 //! evaluated once, by Cedar's type-aware partial evaluation, and rules that cannot apply are gone.
+//! What is left is sorted into groups that read the same attributes, and what a group said of
+//! their values is remembered.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use cedar_policy::{
-    Entities, EntityId, EntityUid, PartialEntities, PartialEntityUid, PartialRequest, Policy,
-    PolicyId, PolicySet, Schema,
+    Decision, Effect, Entities, EntityId, EntityUid, PartialEntities, PartialEntityUid,
+    PartialRequest, Policy, PolicyId, PolicySet, Response, Schema,
 };
 use parking_lot::RwLock;
 use reeve_domain::{ModelFacts, TenantFacts, Timestamp};
 
-use crate::{engine::Answer, facts};
+use crate::{
+    facts::{self, Attribute, Called},
+    terms::Terms,
+};
 
-/// Answers that are remembered for one tenant and one model.
-const MOST_REMEMBERED: usize = 4096;
+/// Values that are remembered for one group of rules.
+const MOST_REMEMBERED: usize = 1024;
+
+/// Puts rules to Cedar, for the call at hand. `None` if one of them cannot be evaluated.
+pub(crate) type Cedar<'a> = &'a dyn Fn(&PolicySet) -> Option<Verdict>;
+
+/// What rules say.
+#[derive(Clone)]
+pub(crate) struct Verdict {
+    /// Whether one permits and none forbids.
+    pub(crate) permitted: bool,
+    /// The rules that decided: those that forbid, and where none does those that permit.
+    pub(crate) by: Vec<PolicyId>,
+}
+
+impl Verdict {
+    /// A rule that errs would be skipped by Cedar; here that is no verdict.
+    pub(crate) fn of(response: &Response) -> Option<Self> {
+        response.diagnostics().errors().next().is_none().then(|| Self {
+            permitted: response.decision() == Decision::Allow,
+            by: response.diagnostics().reason().cloned().collect(),
+        })
+    }
+}
+
+/// Ids of the rules that apply; `None` if one of those asked cannot be evaluated.
+type Said = Option<Arc<[PolicyId]>>;
+
+/// Rules that read the same attributes, and what was said of their values.
+struct Group {
+    reads: Vec<Attribute>,
+    rules: PolicySet,
+    said: RwLock<HashMap<Box<[u8]>, Said>>,
+}
+
+impl Group {
+    /// Rules of one effect that apply. Which do depends on tenant, model and action, which are the
+    /// same for the whole slice, and on the attributes that the rules read: nothing else can make a
+    /// difference.
+    fn say(&self, called: &Called<'_>, cedar: Cedar<'_>, key: &mut Vec<u8>) -> Said {
+        called.write(&self.reads, key);
+        if let Some(said) = self.said.read().get(key.as_slice()) {
+            return said.clone();
+        }
+        let said: Said = cedar(&self.rules).map(|verdict| verdict.by.into());
+        let mut remembered = self.said.write();
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(key.as_slice().into(), said.clone());
+        said
+    }
+}
 
 /// The rules for one action.
 pub(crate) struct Slice {
-    pub(crate) residual: PolicySet,
+    permits: Vec<Group>,
+    forbids: Vec<Group>,
 }
 
 impl Slice {
@@ -43,10 +100,55 @@ impl Slice {
         let response = rules.tpe(&request, &entities, schema).ok()?;
         let never: HashSet<&PolicyId> =
             response.false_permits().chain(response.false_forbids()).collect();
-        let left: Vec<Policy> =
-            response.policies().filter(|policy| !never.contains(policy.id())).collect();
-        Some(Self { residual: PolicySet::from_policies(left).ok()? })
+        let left = response.policies().filter(|policy| !never.contains(policy.id()));
+        let (permits, forbids) = left.partition(|rule| rule.effect() == Effect::Permit);
+        Some(Self { permits: grouped(permits)?, forbids: grouped(forbids)? })
     }
+
+    /// Asks Cedar for what it was not asked before.
+    pub(crate) fn ask(&self, called: &Called<'_>, cedar: Cedar<'_>) -> Option<Verdict> {
+        let mut key = Vec::with_capacity(128);
+        let mut all = |groups: &[Group]| {
+            let mut applying = Vec::new();
+            for group in groups {
+                applying.extend_from_slice(&group.say(called, cedar, &mut key)?);
+            }
+            Some(applying)
+        };
+        // Both are asked, so that what fails refuses even where another rule forbids.
+        let (permits, forbids) = (all(&self.permits)?, all(&self.forbids)?);
+        Some(Verdict {
+            permitted: forbids.is_empty() && !permits.is_empty(),
+            by: if forbids.is_empty() { permits } else { forbids },
+        })
+    }
+}
+
+/// Sorts rules by what they read. A rule that reads less than others stands with those.
+fn grouped(rules: Vec<Policy>) -> Option<Vec<Group>> {
+    let mut by_reads: BTreeMap<Vec<Attribute>, Vec<Policy>> = BTreeMap::new();
+    for rule in rules {
+        let terms = Terms::of(&rule);
+        let reads = Attribute::ALL.into_iter().filter(|it| terms.reads_context(it.as_str()));
+        by_reads.entry(reads.collect()).or_default().push(rule);
+    }
+    let mut sorted: Vec<(Vec<Attribute>, Vec<Policy>)> = by_reads.into_iter().collect();
+    sorted.sort_by_key(|(reads, _)| std::cmp::Reverse(reads.len()));
+    let mut groups: Vec<(Vec<Attribute>, Vec<Policy>)> = Vec::new();
+    for (reads, rules) in sorted {
+        let wider = |other: &&mut (Vec<Attribute>, Vec<Policy>)| {
+            reads.iter().all(|attribute| other.0.contains(attribute))
+        };
+        match groups.iter_mut().find(wider) {
+            Some(group) => group.1.extend(rules),
+            None => groups.push((reads, rules)),
+        }
+    }
+    let group = |(reads, rules)| {
+        let rules = PolicySet::from_policies(rules).ok()?;
+        Some(Group { reads, rules, said: RwLock::default() })
+    };
+    groups.into_iter().map(group).collect()
 }
 
 /// A tenant and a model as Cedar sees them, and the rules as they are for the two.
@@ -60,7 +162,6 @@ pub(crate) struct Known {
     pub(crate) classify: Slice,
     pub(crate) explain: Slice,
     pub(crate) obligate: Slice,
-    answers: RwLock<HashMap<Vec<u8>, Arc<Answer>>>,
 }
 
 impl Known {
@@ -82,7 +183,6 @@ impl Known {
             classify,
             explain,
             obligate,
-            answers: RwLock::default(),
         }
     }
 
@@ -91,17 +191,5 @@ impl Known {
             && self.until.is_none_or(|until| at < until)
             && self.tenant == *tenant
             && self.model == *model
-    }
-
-    pub(crate) fn remembered(&self, question: &[u8]) -> Option<Arc<Answer>> {
-        self.answers.read().get(question).cloned()
-    }
-
-    pub(crate) fn remember(&self, question: Vec<u8>, answer: Arc<Answer>) {
-        let mut answers = self.answers.write();
-        if answers.len() >= MOST_REMEMBERED {
-            answers.clear();
-        }
-        answers.insert(question, answer);
     }
 }
