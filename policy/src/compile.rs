@@ -8,7 +8,7 @@ use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
-use reeve_domain::{Kind, Obligations, Redaction, RuleId};
+use reeve_domain::{Kind, Obligations, Redaction, RuleId, RuleRef};
 use reeve_privacy::Detector;
 use serde::Serialize;
 
@@ -131,6 +131,8 @@ pub(crate) struct CompiledRule {
     pub(crate) span: Option<Span>,
     pub(crate) policy: Policy,
     pub(crate) obligations: Obligations,
+    /// What callers are told of it.
+    pub(crate) told: RuleRef,
     /// What it reads and which texts and numbers it names.
     pub(crate) terms: Terms,
 }
@@ -282,6 +284,10 @@ fn rule(policy: &Policy, file: &str, text: &str) -> Result<CompiledRule, Vec<Fau
     match (id, read) {
         (Ok(id), Ok(obligations)) if messages.is_empty() => Ok(CompiledRule {
             policy: policy.new_id(PolicyId::new(id.as_str())),
+            told: RuleRef {
+                id: id.clone(),
+                reason: policy.annotation("reason").unwrap_or_default().to_owned(),
+            },
             id,
             file: file.to_owned(),
             span,

@@ -1,10 +1,9 @@
 use std::{
-    cell::OnceCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use cedar_policy::{Authorizer, EntityUid, PolicyId, PolicySet, Request, Schema};
+use cedar_policy::{Authorizer, Context, EntityUid, PolicyId, PolicySet, Request, Schema};
 use parking_lot::RwLock;
 use reeve_domain::{
     Action, BundleDocument, Decision, DecisionInput, Digest, Kind, ModelFacts, Obligations,
@@ -16,9 +15,9 @@ use serde::Serialize;
 use crate::{
     bundle::{Bundle, Plan},
     compile::{self, CompileError, CompiledRule, FLOOR, Fault, Span, single},
-    facts::{Called, Names},
+    facts::{Attribute, Called, Names},
     lint, obligations,
-    specialise::{Known, Slice, Verdict},
+    specialise::{Groups, Known, Slice, Verdict},
 };
 
 /// Tenants and models that rules are kept specialised for.
@@ -112,6 +111,7 @@ pub struct Engine {
     /// Whether answers depend on how many subjects' data left.
     reads_transfers: bool,
     kept: RwLock<Kept>,
+    groups: Groups,
     detector: Arc<Detector>,
     /// Of tenants with recognisers of their own.
     detectors: Arc<HashMap<TenantId, Detector>>,
@@ -171,6 +171,7 @@ impl Engine {
             schema,
             bundle,
             kept: RwLock::default(),
+            groups: Groups::default(),
             detector,
             detectors,
         })
@@ -299,7 +300,8 @@ impl Engine {
                 }
                 Err(RegionRefused::By(rules)) => {
                     matched.extend(rules.iter().map(|rule| rule.id.clone()));
-                    let mut rules: Vec<RuleRef> = rules.into_iter().map(referred).collect();
+                    let mut rules: Vec<RuleRef> =
+                        rules.into_iter().map(|rule| rule.told.clone()).collect();
                     rules.sort_unstable();
                     let region = region.clone();
                     decision.refused.push(RegionRefusal { region, rules, failed: false });
@@ -308,7 +310,7 @@ impl Engine {
             }
         }
         if obligations::can_be_met(&decision.obligations) {
-            decision.rules = rules.into_values().map(referred).collect();
+            decision.rules = rules.into_values().map(|rule| rule.told.clone()).collect();
         } else {
             // Nothing that was permitted can be kept as it must be.
             decision.refused.extend(decision.permitted.drain(..).map(failed));
@@ -333,20 +335,20 @@ impl Engine {
             Action::Explain => (&self.names.explain, &known.explain),
         };
         let ask = |action: &EntityUid, slice: &Slice| {
-            let request = OnceCell::new();
-            let new = || {
-                let (tenant, model) =
-                    (self.names.tenant(&input.tenant), self.names.model(&input.model));
-                let context = called.context()?.clone();
-                Request::new(tenant, action.clone(), model, context, Some(&self.schema)).ok()
-            };
-            let cedar = |rules: &PolicySet| {
-                let request = request.get_or_init(new).as_ref()?;
-                Verdict::of(&self.authorizer.is_authorized(request, rules, &known.entities))
+            let cedar = |rules: &PolicySet, context: Context, schema: Option<&Schema>| {
+                let tenant = self.names.tenant(&input.tenant);
+                let model = self.names.model(&input.model);
+                let request = Request::new(tenant, action.clone(), model, context, schema).ok()?;
+                Verdict::of(&self.authorizer.is_authorized(&request, rules, &known.entities))
             };
             match how {
-                Evaluation::Specialised => slice.ask(&called, &cedar),
-                Evaluation::Full => cedar(&self.all),
+                Evaluation::Specialised => slice.ask(&called, &|rules, reads| {
+                    // Of the context no more than is read, which does not make a whole one.
+                    cedar(rules, called.context(reads)?, None)
+                }),
+                Evaluation::Full => {
+                    cedar(&self.all, called.context(&Attribute::ALL)?, Some(&self.schema))
+                }
             }
         };
         let access = ask(action, slice).ok_or(RegionRefused::Failed)?;
@@ -383,7 +385,7 @@ impl Engine {
         let entities = self.names.entities(tenant, model, at, &self.schema)?;
         let slice = |action: &EntityUid, rules: &PolicySet| {
             let (tenant, model) = (self.names.tenant(tenant), self.names.model(model));
-            Slice::of(rules, &tenant, action, &model, &entities, &self.schema)
+            Slice::of(rules, &tenant, action, &model, &entities, &self.schema, &self.groups)
         };
         let known = Arc::new(Known::new(
             tenant,
@@ -436,10 +438,6 @@ fn failed(region: Region) -> RegionRefusal {
     RegionRefusal { region, rules: Vec::new(), failed: true }
 }
 
-pub(crate) fn referred(rule: &CompiledRule) -> RuleRef {
-    RuleRef { id: rule.id.clone(), reason: text(rule, "reason") }
-}
-
 fn text(rule: &CompiledRule, annotation: &str) -> String {
     rule.policy.annotation(annotation).unwrap_or_default().to_owned()
 }
@@ -448,7 +446,7 @@ fn as_people_read_it(rule: &CompiledRule) -> Rule {
     Rule {
         id: rule.id.clone(),
         title: text(rule, "title"),
-        reason: text(rule, "reason"),
+        reason: rule.told.reason.clone(),
         article: rule.policy.annotation("article").map(str::to_owned),
         effect: match rule.policy.effect() {
             cedar_policy::Effect::Permit => Effect::Permit,

@@ -1,7 +1,6 @@
 //! A call as Cedar sees it: entities for tenant and model, and a context for each region.
 
 use std::{
-    cell::OnceCell,
     collections::{BTreeSet, HashMap, HashSet},
 };
 
@@ -179,6 +178,14 @@ impl Attribute {
         Self::TransferredSensitive,
     ];
 
+    /// Whether it is rarely the same in two calls.
+    pub(crate) fn counts(self) -> bool {
+        matches!(
+            self,
+            Self::Characters | Self::Items | Self::Transferred | Self::TransferredSensitive
+        )
+    }
+
     /// Its name in Cedar.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -245,11 +252,11 @@ impl Value<'_> {
 }
 
 /// A call in one region: the context in which rules are asked.
+#[derive(Clone, Copy)]
 pub(crate) struct Called<'a> {
     input: &'a DecisionInput,
     region: &'a Region,
     rules: &'a RegionRules,
-    context: OnceCell<Option<Context>>,
 }
 
 impl<'a> Called<'a> {
@@ -258,7 +265,7 @@ impl<'a> Called<'a> {
         region: &'a Region,
         rules: &'a RegionRules,
     ) -> Self {
-        Self { input, region, rules, context: OnceCell::new() }
+        Self { input, region, rules }
     }
 
     /// What an attribute is; none if it was not stated.
@@ -309,15 +316,12 @@ impl<'a> Called<'a> {
         }
     }
 
-    /// All attributes as Cedar sees them.
-    pub(crate) fn context(&self) -> Option<&Context> {
-        let context = || {
-            let pairs = Attribute::ALL.into_iter().filter_map(|attribute| {
-                Some((attribute.as_str().to_owned(), self.value(attribute)?.to_cedar()))
-            });
-            Context::from_pairs(pairs).ok()
-        };
-        self.context.get_or_init(context).as_ref()
+    /// Attributes as Cedar sees them.
+    pub(crate) fn context(&self, attributes: &[Attribute]) -> Option<Context> {
+        let pairs = attributes.iter().filter_map(|attribute| {
+            Some((attribute.as_str().to_owned(), self.value(*attribute)?.to_cedar()))
+        });
+        Context::from_pairs(pairs).ok()
     }
 }
 

@@ -21,10 +21,13 @@ use crate::{
 };
 
 /// Values that are remembered for one group of rules.
-const MOST_REMEMBERED: usize = 1024;
+const MOST_REMEMBERED: usize = 4096;
+/// Groups that are kept for whoever has the same.
+const MOST_GROUPS: usize = 10_000;
 
-/// Puts rules to Cedar, for the call at hand. `None` if one of them cannot be evaluated.
-pub(crate) type Cedar<'a> = &'a dyn Fn(&PolicySet) -> Option<Verdict>;
+/// Puts rules that read certain attributes to Cedar, for the call at hand. `None` if one of them
+/// cannot be evaluated.
+pub(crate) type Cedar<'a> = &'a dyn Fn(&PolicySet, &[Attribute]) -> Option<Verdict>;
 
 /// What rules say.
 #[derive(Clone)]
@@ -48,23 +51,50 @@ impl Verdict {
 /// Ids of the rules that apply; `None` if one of those asked cannot be evaluated.
 type Said = Option<Arc<[PolicyId]>>;
 
-/// Rules that read the same attributes, and what was said of their values.
+/// Rules of one effect that read the same attributes, and what was said of their values.
 struct Group {
     reads: Vec<Attribute>,
     rules: PolicySet,
     said: RwLock<HashMap<Box<[u8]>, Said>>,
 }
 
+/// What is left of rules is often the same for many tenants and models: groups by their rules, as
+/// Cedar writes them, for those that ask nothing of an entity any more.
+#[derive(Default)]
+pub(crate) struct Groups(RwLock<HashMap<Vec<String>, Arc<Group>>>);
+
+impl Groups {
+    fn group(&self, Sorted { reads, rules, entities }: Sorted) -> Option<Arc<Group>> {
+        let new = |rules| {
+            let rules = PolicySet::from_policies(rules).ok()?;
+            Some(Arc::new(Group { reads, rules, said: RwLock::default() }))
+        };
+        let write = |rule: &Policy| Some(format!("{} {}", rule.id(), rule.to_cedar()?));
+        let written: Option<Vec<String>> = rules.iter().map(write).collect();
+        let Some(written) = written.filter(|_| !entities) else { return new(rules) };
+        if let Some(group) = self.0.read().get(&written) {
+            return Some(Arc::clone(group));
+        }
+        let group = new(rules)?;
+        let mut groups = self.0.write();
+        if groups.len() >= MOST_GROUPS {
+            groups.clear();
+        }
+        groups.insert(written, Arc::clone(&group));
+        Some(group)
+    }
+}
+
 impl Group {
-    /// Rules of one effect that apply. Which do depends on tenant, model and action, which are the
-    /// same for the whole slice, and on the attributes that the rules read: nothing else can make a
-    /// difference.
+    /// Ids of the rules that apply. Which do depends on tenant, model and action, which are the same
+    /// for all who have the group if the rules ask about them at all, and on the attributes that
+    /// they read: nothing else can make a difference.
     fn say(&self, called: &Called<'_>, cedar: Cedar<'_>, key: &mut Vec<u8>) -> Said {
         called.write(&self.reads, key);
         if let Some(said) = self.said.read().get(key.as_slice()) {
             return said.clone();
         }
-        let said: Said = cedar(&self.rules).map(|verdict| verdict.by.into());
+        let said: Said = cedar(&self.rules, &self.reads).map(|verdict| verdict.by.into());
         let mut remembered = self.said.write();
         if remembered.len() >= MOST_REMEMBERED {
             remembered.clear();
@@ -76,8 +106,8 @@ impl Group {
 
 /// The rules for one action.
 pub(crate) struct Slice {
-    permits: Vec<Group>,
-    forbids: Vec<Group>,
+    permits: Vec<Arc<Group>>,
+    forbids: Vec<Arc<Group>>,
 }
 
 impl Slice {
@@ -89,6 +119,7 @@ impl Slice {
         model: &EntityUid,
         entities: &Entities,
         schema: &Schema,
+        groups: &Groups,
     ) -> Option<Self> {
         let known = |uid: &EntityUid| {
             let id = EntityId::new(uid.id().unescaped());
@@ -102,13 +133,16 @@ impl Slice {
             response.false_permits().chain(response.false_forbids()).collect();
         let left = response.policies().filter(|policy| !never.contains(policy.id()));
         let (permits, forbids) = left.partition(|rule| rule.effect() == Effect::Permit);
+        let grouped = |rules| -> Option<Vec<Arc<Group>>> {
+            sorted(rules).into_iter().map(|sorted| groups.group(sorted)).collect()
+        };
         Some(Self { permits: grouped(permits)?, forbids: grouped(forbids)? })
     }
 
     /// Asks Cedar for what it was not asked before.
     pub(crate) fn ask(&self, called: &Called<'_>, cedar: Cedar<'_>) -> Option<Verdict> {
         let mut key = Vec::with_capacity(128);
-        let mut all = |groups: &[Group]| {
+        let mut all = |groups: &[Arc<Group>]| {
             let mut applying = Vec::new();
             for group in groups {
                 applying.extend_from_slice(&group.say(called, cedar, &mut key)?);
@@ -124,31 +158,42 @@ impl Slice {
     }
 }
 
-/// Sorts rules by what they read. A rule that reads less than others stands with those.
-fn grouped(rules: Vec<Policy>) -> Option<Vec<Group>> {
-    let mut by_reads: BTreeMap<Vec<Attribute>, Vec<Policy>> = BTreeMap::new();
+/// Rules with the attributes that they read.
+struct Sorted {
+    reads: Vec<Attribute>,
+    rules: Vec<Policy>,
+    /// Whether they also ask something of an entity.
+    entities: bool,
+}
+
+/// Sorts rules by what they read. A rule that reads less than others stands with those, unless they
+/// read what is rarely the same twice.
+fn sorted(rules: Vec<Policy>) -> Vec<Sorted> {
+    let mut by_reads: BTreeMap<(bool, Vec<Attribute>), Vec<Policy>> = BTreeMap::new();
     for rule in rules {
         let terms = Terms::of(&rule);
         let reads = Attribute::ALL.into_iter().filter(|it| terms.reads_context(it.as_str()));
-        by_reads.entry(reads.collect()).or_default().push(rule);
+        by_reads.entry((terms.entities, reads.collect())).or_default().push(rule);
     }
-    let mut sorted: Vec<(Vec<Attribute>, Vec<Policy>)> = by_reads.into_iter().collect();
-    sorted.sort_by_key(|(reads, _)| std::cmp::Reverse(reads.len()));
-    let mut groups: Vec<(Vec<Attribute>, Vec<Policy>)> = Vec::new();
-    for (reads, rules) in sorted {
-        let wider = |other: &&mut (Vec<Attribute>, Vec<Policy>)| {
-            reads.iter().all(|attribute| other.0.contains(attribute))
+    let sort = |((entities, reads), rules)| Sorted { reads, rules, entities };
+    let mut narrow: Vec<Sorted> = by_reads.into_iter().map(sort).collect();
+    narrow.sort_by_key(|one| std::cmp::Reverse(one.reads.len()));
+    let mut wide: Vec<Sorted> = Vec::new();
+    for one in narrow {
+        let holds = |other: &&mut Sorted| {
+            other.entities == one.entities
+                && one.reads.iter().all(|attribute| other.reads.contains(attribute))
+                && other.reads.iter().all(|it| !it.counts() || one.reads.contains(it))
         };
-        match groups.iter_mut().find(wider) {
-            Some(group) => group.1.extend(rules),
-            None => groups.push((reads, rules)),
+        match wide.iter_mut().find(holds) {
+            Some(other) => other.rules.extend(one.rules),
+            None => wide.push(one),
         }
     }
-    let group = |(reads, rules)| {
-        let rules = PolicySet::from_policies(rules).ok()?;
-        Some(Group { reads, rules, said: RwLock::default() })
-    };
-    groups.into_iter().map(group).collect()
+    for one in &mut wide {
+        one.rules.sort_unstable_by(|one, other| one.id().cmp(other.id()));
+    }
+    wide
 }
 
 /// A tenant and a model as Cedar sees them, and the rules as they are for the two.

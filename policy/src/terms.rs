@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::Policy;
+use cedar_policy::{ActionConstraint, Policy, PrincipalConstraint, ResourceConstraint};
 use serde_json::Value;
 
 /// What a rule speaks of.
@@ -16,6 +16,8 @@ pub(crate) struct Terms {
     pub(crate) numbers: BTreeSet<i64>,
     /// Whether it uses the context as a whole.
     pub(crate) whole_context: bool,
+    /// Whether it asks anything of who calls, what and how, or of any other entity.
+    pub(crate) entities: bool,
 }
 
 impl Terms {
@@ -25,8 +27,17 @@ impl Terms {
         match policy.to_json() {
             Ok(json) => terms.walk(json.get("conditions").unwrap_or(&Value::Null)),
             // What cannot be looked into may read everything.
-            Err(_) => terms.whole_context = true,
+            Err(_) => (terms.whole_context, terms.entities) = (true, true),
         }
+        let scope = (
+            policy.principal_constraint(),
+            policy.action_constraint(),
+            policy.resource_constraint(),
+        );
+        terms.entities |= !matches!(
+            scope,
+            (PrincipalConstraint::Any, ActionConstraint::Any, ResourceConstraint::Any)
+        );
         terms
     }
 
@@ -52,6 +63,7 @@ impl Terms {
     /// Takes what one node says; whether there is nothing more inside.
     fn reads_here(&mut self, name: &str, inner: &Value) -> bool {
         let variable = inner.get("left").and_then(|left| left.get("Var")).and_then(Value::as_str);
+        self.entities |= variable.is_some_and(|variable| variable != "context");
         match (name, variable) {
             ("." | "has", Some(variable)) => {
                 let attribute = match inner.get("attr") {
@@ -79,10 +91,13 @@ impl Terms {
                     self.texts.insert(text.to_owned());
                 }
                 self.numbers.extend(inner.as_i64());
+                // An entity, alone or in a set.
+                self.entities |= inner.is_object() || inner.is_array();
                 true
             }
             ("Var", _) => {
                 self.whole_context |= inner.as_str() == Some("context");
+                self.entities |= inner.as_str() != Some("context");
                 true
             }
             _ => false,
