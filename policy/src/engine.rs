@@ -246,6 +246,19 @@ impl Engine {
         self.reads_transfers
     }
 
+    /// The rules for an action, as Cedar has them.
+    pub fn policies(&self, action: Action) -> &PolicySet {
+        match action {
+            Action::Classify => &self.classify,
+            Action::Explain => &self.explain,
+        }
+    }
+
+    /// The schema that they are written for.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Specialises the rules for a tenant and a model ahead of the first call. False if that
     /// cannot be done; calls would then be denied.
     pub fn prepare(

@@ -14,8 +14,7 @@ use serde::Serialize;
 use crate::{
     compile::CompiledRule,
     engine::{Engine, Evaluation, RegionRefused, Rule},
-    facts,
-    obligations,
+    facts, obligations,
 };
 
 /// More changes than this at once are not proposed.
@@ -119,9 +118,10 @@ fn traced(engine: &Engine, input: &DecisionInput) -> (Vec<RegionExplained>, BTre
         ids.into_iter().collect::<Vec<_>>()
     };
     let regions = input.candidates.iter().map(|region| {
-        let answer = known.as_ref().ok_or(RegionRefused::Failed).and_then(|known| {
-            engine.in_region(input, region, known, Evaluation::Specialised)
-        });
+        let answer = known
+            .as_ref()
+            .ok_or(RegionRefused::Failed)
+            .and_then(|known| engine.in_region(input, region, known, Evaluation::Specialised));
         let mut told = RegionExplained {
             region: region.clone(),
             permitted: false,
@@ -234,8 +234,7 @@ struct Try {
 
 /// Ways in which an input would be allowed: single changes if any does it, else several at once.
 fn ways(engine: &Engine, input: &DecisionInput) -> Vec<Way> {
-    let permitted =
-        |input: &DecisionInput| engine.decide(input).permitted;
+    let permitted = |input: &DecisionInput| engine.decide(input).permitted;
     let mut found: Vec<Way> = Vec::new();
     let mut note = |changes: Vec<Change>, permitted: Vec<Region>| {
         let way = Way { changes, permitted };

@@ -23,6 +23,7 @@ mod packs;
 pub mod replay;
 mod specialise;
 mod terms;
+pub mod transfer;
 
 pub use bundle::{
     Bundle, BundleUnreadable, NameFinder, Plan, Prices, Privacy, RegionRules, default_bundle,

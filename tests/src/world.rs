@@ -15,6 +15,7 @@ use reeve_domain::{
 use reeve_identity::{ApiKeySecret, Pepper};
 use reeve_ledger::Reader;
 use reeve_policy::Bundle;
+use reeve_protocol::activation::ActivationSigner;
 use reeve_store::{Store, testing::PostgresServer};
 use tempfile::TempDir;
 
@@ -108,11 +109,11 @@ impl World {
         let entropy = SystemEntropy;
         let now = SystemClock::default().now();
         let pepper = Pepper::load_or_create(&root.join("secrets/pepper"), &entropy)?;
-        reeve_protocol::keys::write_key_pair(
-            &root.join("secrets/warrant.key"),
-            &root.join("secrets/warrant.pub"),
-            &entropy,
-        )?;
+        for name in ["secrets/warrant", "secrets/policy"] {
+            let file = root.join(name);
+            let (private, public) = (file.with_extension("key"), file.with_extension("pub"));
+            reeve_protocol::keys::write_key_pair(&private, &public, &entropy)?;
+        }
         let url = match &options.engine {
             Engine::Sqlite => format!("sqlite:{}", root.join("store.sqlite").display()),
             Engine::Postgres(server) => server.url().to_owned(),
@@ -127,11 +128,7 @@ impl World {
         let eu = seed_tenant(&store, &pepper, now, "acme-eu", "eu-west", "EU", true)?;
         let us = seed_tenant(&store, &pepper, now, "globex-us", "us-east", "US", false)?;
         seed_model(&store, &bundle, "pod", &pod_ports)?;
-        let document = options.bundle.document();
-        store.write(|c| {
-            reeve_store::policy::insert_bundle(c, &document, "test", now)?;
-            reeve_store::policy::activate(c, &document.digest, "test", None, now)
-        })?;
+        activate(root, &store, &options.bundle)?;
         fs::write(
             root.join("reeve.toml"),
             configuration(root, &url, gateway_port, control_port, &options.configuration),
@@ -294,13 +291,7 @@ impl World {
 
     /// Activates a policy bundle, as the control plane would.
     pub fn activate(&self, bundle: &Bundle) -> anyhow::Result<()> {
-        let document = bundle.document();
-        let now = SystemClock::default().now();
-        self.store.write(|c| {
-            reeve_store::policy::insert_bundle(c, &document, "test", now)?;
-            reeve_store::policy::activate(c, &document.digest, "test", None, now)
-        })?;
-        Ok(())
+        activate(self.dir.path(), &self.store, bundle)
     }
 
     /// Waits until the worker has indexed the whole of the gateway's log.
@@ -465,6 +456,17 @@ fn seed_model(
             reeve_store::pod::upsert(c, pod)?;
         }
         Ok::<_, reeve_store::StoreError>(())
+    })?;
+    Ok(())
+}
+
+fn activate(root: &Path, store: &Store, bundle: &Bundle) -> anyhow::Result<()> {
+    let key = reeve_protocol::keys::read_signing_key(&root.join("secrets/policy.key"))?;
+    let (document, now) = (bundle.document(), SystemClock::default().now());
+    let sign = ActivationSigner::new(key).of(document.digest, "test", now);
+    store.write(|c| {
+        reeve_store::policy::insert_bundle(c, &document, "test", now)?;
+        reeve_store::policy::activate(c, &document.digest, "test", None, now, &sign)
     })?;
     Ok(())
 }

@@ -10,4 +10,7 @@ pub struct Keys {
     pub pepper: PathBuf,
     /// The key that signs warrants; its public half lies beside it with the ending `pub`.
     pub warrant: PathBuf,
+    /// The key that signs which policy is in force; its public half, which is all that a gateway
+    /// needs, lies beside it with the ending `pub`.
+    pub policy: PathBuf,
 }

@@ -101,6 +101,7 @@ impl Config {
             &mut control.ledger_key,
             &mut keys.pepper,
             &mut keys.warrant,
+            &mut keys.policy,
         ] {
             *path = data_dir.join(&*path);
         }

@@ -10,6 +10,7 @@ use actix_web::{
 };
 use reeve_domain::{Clock, Code, Entropy};
 use reeve_identity::Pepper;
+use reeve_protocol::activation::ActivationSigner;
 use reeve_store::Store;
 use reeve_telemetry::metrics;
 
@@ -38,6 +39,8 @@ pub struct ControlOptions {
     pub files: Arc<dyn LogFiles>,
     /// Keyed hashing of API keys.
     pub pepper: Pepper,
+    /// Signs policies that are put in force.
+    pub signer: ActivationSigner,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids and secrets.
@@ -55,6 +58,7 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
         options.log,
         options.files,
         options.pepper,
+        options.signer,
         options.clock,
         options.entropy,
         options.secure_cookie,

@@ -9,6 +9,7 @@ use reeve_domain::{
     Actor, Clock, Code, ControlEvent, Digest, Entropy, Record, TenantId, Timestamp,
 };
 use reeve_identity::Pepper;
+use reeve_protocol::activation::ActivationSigner;
 use reeve_store::{Connection, Store, StoreError};
 
 use crate::{
@@ -28,6 +29,8 @@ pub(crate) struct Control {
     pub(crate) log: Arc<dyn ControlLog>,
     pub(crate) files: Arc<dyn LogFiles>,
     pub(crate) pepper: Pepper,
+    /// Signs policies that are put in force.
+    pub(crate) signer: ActivationSigner,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secure_cookie: bool,
@@ -50,13 +53,14 @@ impl Control {
         log: Arc<dyn ControlLog>,
         files: Arc<dyn LogFiles>,
         pepper: Pepper,
+        signer: ActivationSigner,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         secure_cookie: bool,
     ) -> Self {
         let throttle = Throttle::new(Arc::clone(&clock));
         let seen = Mutex::default();
-        Self { store, log, files, pepper, clock, entropy, secure_cookie, throttle, seen }
+        Self { store, log, files, pepper, signer, clock, entropy, secure_cookie, throttle, seen }
     }
 
     /// Runs `work` on a thread that may block, in a transaction that only reads.

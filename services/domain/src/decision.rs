@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Country, Digest, EntityName, Kind, KindCounts, ModelName, Purpose, Region, RuleId, Scope,
-    TenantId, Timestamp,
+    SubjectHash, TenantId, Timestamp,
 };
 
 /// What a caller wants to do with a model; a Cedar action of the same name.
@@ -155,6 +155,21 @@ pub struct TransferCount {
     pub subjects: u64,
     /// Distinct persons with sensitive data among it.
     pub sensitive: u64,
+}
+
+/// A person whose data a legal entity sends out of the jurisdiction that protects them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// The legal entity: its name, or `tenant:` and the id of a tenant that stands alone.
+    pub entity: String,
+    /// The jurisdiction that protects the person.
+    pub law: String,
+    /// The calendar year there.
+    pub year: i64,
+    /// The person, or what stands for one who was not named.
+    pub subject: SubjectHash,
+    /// Whether with sensitive data.
+    pub sensitive: bool,
 }
 
 /// What policy may know of a model version.

@@ -24,6 +24,9 @@ pub struct Directory {
     pub pods: Vec<Pod>,
     /// The active policy bundle.
     pub bundle: BundleDocument,
+    /// The signed statement that put it in force.
+    #[serde(default)]
+    pub activation: String,
     /// A bundle that decides beside it without effect.
     #[serde(default)]
     pub shadow: Option<BundleDocument>,

@@ -21,7 +21,7 @@ pub use code::{Code, UnknownCode};
 pub use decision::{
     Action, AgeGroup, Decision, DecisionInput, Flip, Instrument, LegalFacts, LogLevel, ModelFacts,
     Obligations, Redaction, RegionRefusal, ResultUse, RuleRef, ShadowDifference, TenantFacts,
-    TransferCount, Until, in_force,
+    Transfer, TransferCount, Until, in_force,
 };
 pub use digest::{Digest, InvalidDigest};
 pub use directory::{

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Code, Decision, DecisionId, DecisionInput, Digest, KeyId, KindCounts, Money, PodId, Region,
-    ShadowDifference, SubjectHash, TenantId, Timestamp, Usage, UserId,
+    ShadowDifference, SubjectHash, TenantId, Timestamp, Transfer, TransferCount, Usage, UserId,
 };
 
 /// One leaf of a log, as JSON. It holds no payload and no personal data: ids, digests, kinds and
@@ -133,6 +133,9 @@ pub struct Outcome {
     /// What a model took out of the texts before they were forwarded, where policy asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<NamesTaken>,
+    /// The transfer that it was, where law counts them, and what the count was with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<(Transfer, TransferCount)>,
     /// What it consumed. Zero unless completed.
     pub usage: Usage,
     /// What it costs. Zero unless completed.

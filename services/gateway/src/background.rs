@@ -1,6 +1,9 @@
 //! What runs beside the calls: following the store, probing pods, recording anonymous refusals.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use actix_web::{rt, web};
 use reeve_domain::{Directory, Record};
@@ -83,7 +86,8 @@ type Read = (Directory, Result<Snapshot, SnapshotRefused>);
 fn newer(shared: &Shared) -> Result<Option<Read>, StoreError> {
     let serving = shared.snapshot.load_full();
     let revision = shared.store.read(reeve_store::revision::current)?;
-    if serving.as_ref().is_some_and(|snapshot| snapshot.revision == revision) {
+    let serves = serving.as_ref().is_some_and(|snapshot| snapshot.revision == revision);
+    if serves || shared.refused.load(Ordering::Relaxed) == revision {
         return Ok(None);
     }
     let directory = shared.store.read(reeve_store::directory::load)?;
@@ -93,7 +97,8 @@ fn newer(shared: &Shared) -> Result<Option<Read>, StoreError> {
 
 fn build(shared: &Shared, directory: &Directory) -> Result<Snapshot, SnapshotRefused> {
     let before = shared.snapshot.load_full();
-    Snapshot::build(directory, &shared.pods, before.as_deref(), shared.clock.now())
+    let (before, now) = (before.as_deref(), shared.clock.now());
+    Snapshot::build(directory, &shared.pods, &shared.activations, before, now)
 }
 
 /// Puts a snapshot in force, if it could be made; else the one before stays.
@@ -116,6 +121,7 @@ fn install(shared: &Shared, revision: i64, snapshot: Result<Snapshot, SnapshotRe
         }
         Err(refused) => {
             tracing::error!(revision, error = %refused, "snapshot refused");
+            shared.refused.store(revision, Ordering::Relaxed);
             false
         }
     }

@@ -1,11 +1,16 @@
-use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use reeve_domain::{Clock, Code, Entropy};
 use reeve_identity::Pepper;
 use reeve_ledger::Ledger;
 use reeve_limits::Limits;
-use reeve_protocol::warrant::WarrantSigner;
+use reeve_protocol::{activation::ActivationVerifier, warrant::WarrantSigner};
 use reeve_store::Store;
 
 use crate::{
@@ -27,6 +32,9 @@ pub struct Shared {
     pub(crate) store: Store,
     pub(crate) pepper: Pepper,
     pub(crate) signer: WarrantSigner,
+    pub(crate) activations: ActivationVerifier,
+    /// The revision that could not be served from, so that it is not tried again and again.
+    pub(crate) refused: AtomicI64,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) snapshot_file: PathBuf,

@@ -2,7 +2,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicI64},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use reeve_domain::{Clock, Entropy};
 use reeve_identity::Pepper;
 use reeve_ledger::Ledger;
 use reeve_limits::Limits;
-use reeve_protocol::warrant::WarrantSigner;
+use reeve_protocol::{activation::ActivationVerifier, warrant::WarrantSigner};
 use reeve_store::Store;
 
 use crate::{
@@ -44,6 +44,8 @@ pub struct GatewayOptions {
     pub pepper: Pepper,
     /// Signs what pods check.
     pub signer: WarrantSigner,
+    /// Checks that whoever may put a policy in force did.
+    pub activations: ActivationVerifier,
     /// Where the last snapshot is kept for the time when the store is away.
     pub snapshot_file: PathBuf,
     /// The largest body that is read, in bytes.
@@ -110,6 +112,8 @@ impl Gateway {
             store: options.store,
             pepper: options.pepper,
             signer: options.signer,
+            activations: options.activations,
+            refused: AtomicI64::new(-1),
             clock: options.clock,
             entropy: options.entropy,
             snapshot_file: options.snapshot_file,

@@ -13,6 +13,7 @@ use reeve_domain::{
 };
 use reeve_identity::JwtVerifier;
 use reeve_policy::{Engine, replay};
+use reeve_protocol::activation::ActivationVerifier;
 
 use crate::pods::{PodBoard, PodState};
 
@@ -20,6 +21,8 @@ use crate::pods::{PodBoard, PodState};
 /// as a whole, so that no call sees two revisions.
 pub struct Snapshot {
     pub(crate) revision: i64,
+    /// Counts activations of policies.
+    activation: i64,
     pub(crate) tenants: HashMap<TenantId, Arc<Tenant>>,
     keys: HashMap<String, Vec<Arc<ApiKey>>>,
     pub(crate) tokens: JwtVerifier,
@@ -39,6 +42,9 @@ const MOST_PREPARED: usize = 64;
 /// A directory that cannot be served from; the one before it stays in force.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotRefused {
+    /// Nobody who may has put the policy in force, or another was in force after it.
+    #[error("the active policy bundle is not one that was put in force: {0}")]
+    Activation(&'static str),
     /// The policy bundle does not compile.
     #[error("the active policy bundle cannot be enforced: {0}")]
     Policy(String),
@@ -52,12 +58,23 @@ pub enum SnapshotRefused {
 
 impl Snapshot {
     /// Blocks while policy is compiled. What `before` holds of the same policy is taken over.
+    /// Whoever can write to the store cannot thereby change policy: it must be signed, and what was
+    /// in force before does not come back unless it is signed again.
     pub(crate) fn build(
         directory: &Directory,
         board: &PodBoard,
+        activations: &ActivationVerifier,
         before: Option<&Self>,
         now: Timestamp,
     ) -> Result<Self, SnapshotRefused> {
+        let activation = activations
+            .verify(&directory.activation, &directory.bundle.digest)
+            .ok_or(SnapshotRefused::Activation("it is not signed by the policy key"))?;
+        let (version, digest) = (activation.version, directory.bundle.digest);
+        let other = |before: &Self| before.activation == version && before.engine.digest() != digest;
+        if before.is_some_and(|before| before.activation > version || other(before)) {
+            return Err(SnapshotRefused::Activation("a later one is in force"));
+        }
         let known: Vec<&Arc<Engine>> =
             before.iter().flat_map(|it| [Some(&it.engine), it.shadow.as_ref()]).flatten().collect();
         let engine = |bundle: &BundleDocument| match known
@@ -96,6 +113,7 @@ impl Snapshot {
         }
         Ok(Self {
             revision: directory.revision,
+            activation: version,
             tenants: directory
                 .tenants
                 .iter()

@@ -1,8 +1,11 @@
 //! The wire between gateway and pod: the Open Inference Protocol v2 ([`oip`]), the one convention
-//! for classifying text over it ([`text`]) and for finding names ([`names`]), and the warrant that a pod asks for ([`warrant`]).
+//! for classifying text over it ([`text`]) and for finding names ([`names`]), the warrant that a pod
+//! asks for ([`warrant`]) and the statement that a gateway asks of a policy ([`activation`]).
 //!
 //! Knows neither end: no HTTP, no model, no tenant's rules.
 
+pub mod activation;
+mod jws;
 pub mod keys;
 pub mod model;
 pub mod names;

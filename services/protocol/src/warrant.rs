@@ -6,19 +6,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use reeve_domain::{Clock, DecisionId, Digest, Region, TenantId};
 use serde::{Deserialize, Serialize};
+
+use crate::jws::Jws;
 
 /// The request header that carries the warrant.
 pub const WARRANT_HEADER: &str = "Reeve-Warrant";
 
-const HEADER: &str = r#"{"alg":"EdDSA","typ":"reeve-warrant+jwt"}"#;
+const TYPE: &str = "reeve-warrant+jwt";
 /// Clocks of a gateway and a pod may differ by this much.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// Longer than any warrant is.
-const LONGEST: usize = 4 * 1024;
 
 /// What a warrant says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,25 +65,19 @@ pub enum WarrantRefusal {
 pub struct WarrantSigner {
     key: SigningKey,
     issuer: String,
-    header: String,
+    jws: Jws,
 }
 
 impl WarrantSigner {
     /// A signer that speaks as `issuer`.
     pub fn new(key: SigningKey, issuer: impl Into<String>) -> Self {
-        Self { key, issuer: issuer.into(), header: BASE64.encode(HEADER) }
+        Self { key, issuer: issuer.into(), jws: Jws::new(TYPE) }
     }
 
     /// The warrant for `claims`; the issuer is the signer's own, whatever they say.
     pub fn sign(&self, claims: &Claims) -> String {
         let claims = Claims { iss: self.issuer.clone(), ..claims.clone() };
-        // Names, digests and numbers always have a JSON form.
-        let payload = serde_json::to_vec(&claims).unwrap_or_default();
-        let mut token = format!("{}.{}", self.header, BASE64.encode(payload));
-        let signature = self.key.sign(token.as_bytes());
-        token.push('.');
-        token.push_str(&BASE64.encode(signature.to_bytes()));
-        token
+        self.jws.sign(&self.key, &claims)
     }
 }
 
@@ -94,18 +87,18 @@ pub struct WarrantVerifier {
     key: VerifyingKey,
     region: Region,
     clock: Arc<dyn Clock>,
-    header: String,
+    jws: Jws,
 }
 
 impl WarrantVerifier {
     /// A verifier for a pod in `region`.
     pub fn new(key: VerifyingKey, region: Region, clock: Arc<dyn Clock>) -> Self {
-        Self { key, region, clock, header: BASE64.encode(HEADER) }
+        Self { key, region, clock, jws: Jws::new(TYPE) }
     }
 
     /// Checks that `token` permits this pod to process a call with the bundle `model` now.
     pub fn verify(&self, token: &str, model: &Digest) -> Result<Claims, WarrantRefusal> {
-        let claims = self.open(token).ok_or(WarrantRefusal::Signature)?;
+        let claims: Claims = self.jws.open(&self.key, token).ok_or(WarrantRefusal::Signature)?;
         let now = self.clock.now();
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
         if claims.exp < now.as_seconds() {
@@ -121,21 +114,6 @@ impl WarrantVerifier {
             return Err(WarrantRefusal::Model(claims.model));
         }
         Ok(claims)
-    }
-
-    fn open(&self, token: &str) -> Option<Claims> {
-        if token.len() > LONGEST {
-            return None;
-        }
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, payload) = signed.split_once('.')?;
-        // Only this header is ever signed, so there is no algorithm to be confused about.
-        if header != self.header {
-            return None;
-        }
-        let signature = Signature::from_slice(&BASE64.decode(signature).ok()?).ok()?;
-        self.key.verify_strict(signed.as_bytes(), &signature).ok()?;
-        serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()
     }
 }
 

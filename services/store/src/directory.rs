@@ -24,5 +24,6 @@ pub fn load(c: &mut Connection) -> Result<Directory, StoreError> {
         models: model::list(c)?,
         pods: pod::list(c)?,
         bundle: BundleDocument { digest: active.digest, document: active.document },
+        activation: active.statement,
     })
 }

@@ -33,6 +33,7 @@ pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod url;
+pub mod transfer;
 pub mod usage;
 pub mod user;
 

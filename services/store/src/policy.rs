@@ -24,6 +24,8 @@ pub struct ActiveBundle {
     pub activated_at: Timestamp,
     /// Who activated it.
     pub activated_by: String,
+    /// The statement that was signed when it was.
+    pub statement: String,
 }
 
 /// One activation in the past or now.
@@ -41,6 +43,8 @@ pub struct Activation {
     pub author: String,
     /// The change that brought it, if one did.
     pub change: Option<String>,
+    /// The statement that was signed when it was.
+    pub statement: String,
 }
 
 const COLUMNS: (
@@ -48,11 +52,13 @@ const COLUMNS: (
     policy_activation::digest,
     policy_activation::activated_at,
     policy_activation::activated_by,
+    policy_activation::statement,
 ) = (
     policy_activation::version,
     policy_activation::digest,
     policy_activation::activated_at,
     policy_activation::activated_by,
+    policy_activation::statement,
 );
 
 /// Keeps a bundle. The same bytes again change nothing, whoever brings them. `Conflict` if the
@@ -82,14 +88,15 @@ pub fn insert_bundle(
     Ok(())
 }
 
-/// Makes a stored bundle the one that decides; gateways follow with the revision. Gives the new
-/// version. `NotFound` if the bundle is not stored.
+/// Makes a stored bundle the one that decides; gateways follow with the revision. `sign` makes the
+/// statement that they ask for, for the new version. Gives that version. `NotFound` if the bundle is not stored.
 pub fn activate(
     c: &mut Connection,
     digest: &Digest,
     by: &str,
     change: Option<&str>,
     at: Timestamp,
+    sign: &dyn Fn(i64) -> String,
 ) -> Result<i64, StoreError> {
     // First, so that two activations at once wait for each other here.
     revision::bump(c)?;
@@ -110,6 +117,7 @@ pub fn activate(
         policy_activation::activated_at.eq(at.as_micros()),
         policy_activation::activated_by.eq(by),
         policy_activation::change.eq(change),
+        policy_activation::statement.eq(sign(version)),
     );
     on_backend!(c, inner => diesel::insert_into(policy_activation::table)
         .values(row)
@@ -119,14 +127,16 @@ pub fn activate(
 
 /// The bundle that decides now, if one was ever activated.
 pub fn active(c: &mut Connection) -> Result<Option<ActiveBundle>, StoreError> {
-    let row: Option<(i64, String, i64, String)> = policy_activation::table
+    let row: Option<(i64, String, i64, String, String)> = policy_activation::table
         .select(COLUMNS)
         .into_boxed::<MultiBackend>()
         .order(policy_activation::version.desc())
         .limit(1)
         .first(c)
         .optional()?;
-    let Some((version, digest, activated_at, activated_by)) = row else { return Ok(None) };
+    let Some((version, digest, activated_at, activated_by, statement)) = row else {
+        return Ok(None);
+    };
     let document = policy_bundle::table.find(&digest).select(policy_bundle::document).first(c)?;
     Ok(Some(ActiveBundle {
         digest: Column("policy_activation", "digest").parse(&digest)?,
@@ -134,6 +144,7 @@ pub fn active(c: &mut Connection) -> Result<Option<ActiveBundle>, StoreError> {
         document,
         activated_at: Timestamp::from_micros(activated_at),
         activated_by,
+        statement,
     }))
 }
 
@@ -142,12 +153,13 @@ pub fn history(c: &mut Connection) -> Result<Vec<Activation>, StoreError> {
     let authors: Vec<(String, String)> =
         policy_bundle::table.select((policy_bundle::digest, policy_bundle::author)).load(c)?;
     let authors: std::collections::BTreeMap<_, _> = authors.into_iter().collect();
-    let rows: Vec<(i64, String, i64, String, Option<String>)> =
+    let rows: Vec<(i64, String, i64, String, Option<String>, String)> =
         policy_activation::table.order(policy_activation::version.desc()).load(c)?;
     rows.into_iter()
-        .map(|(version, digest, activated_at, activated_by, change)| {
+        .map(|(version, digest, activated_at, activated_by, change, statement)| {
             Ok(Activation {
                 change,
+                statement,
                 version,
                 digest: Column("policy_activation", "digest").parse(&digest)?,
                 activated_at: Timestamp::from_micros(activated_at),

@@ -86,6 +86,43 @@ diesel::table! {
         activated_at -> BigInt,
         activated_by -> Text,
         change -> Nullable<Text>,
+        statement -> Text,
+    }
+}
+
+diesel::table! {
+    policy_proof (id) {
+        id -> Text,
+        draft -> Text,
+        base -> Text,
+        state -> Text,
+        report -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        requested_by -> Text,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    transfer (entity, law, year, subject) {
+        entity -> Text,
+        law -> Text,
+        year -> BigInt,
+        subject -> Text,
+        sensitive -> Bool,
+        decision_id -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    transfer_total (entity, law, year) {
+        entity -> Text,
+        law -> Text,
+        year -> BigInt,
+        subjects -> BigInt,
+        sensitive -> BigInt,
     }
 }
 

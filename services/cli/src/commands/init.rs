@@ -33,9 +33,12 @@ impl Init {
         fs::create_dir_all(self.data.join("ledger"))?;
         let data = self.data.canonicalize()?;
         Pepper::load_or_create(&secrets.join("pepper"), &SystemEntropy)?;
-        let (private, public) = (secrets.join("warrant.key"), secrets.join("warrant.pub"));
-        if !private.exists() {
-            reeve_protocol::keys::write_key_pair(&private, &public, &SystemEntropy)?;
+        for name in ["warrant", "policy"] {
+            let private = secrets.join(name).with_extension("key");
+            let public = private.with_extension("pub");
+            if !private.exists() {
+                reeve_protocol::keys::write_key_pair(&private, &public, &SystemEntropy)?;
+            }
         }
         let file = data.join("reeve.toml");
         let static_dir = match &self.static_dir {

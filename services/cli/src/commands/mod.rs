@@ -16,6 +16,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use reeve_config::Config;
+use reeve_protocol::{activation::ActivationSigner, keys::read_signing_key};
 use reeve_store::Store;
 
 /// Prints a line for whoever called the command.
@@ -27,6 +28,11 @@ pub(crate) fn say(line: &str) -> anyhow::Result<()> {
 pub(crate) fn complain(line: &str) {
     // With nobody listening there is nobody to tell.
     drop(writeln!(io::stderr().lock(), "reeve: {line}"));
+}
+
+/// What signs policies that are put in force.
+pub(crate) fn activation_signer(config: &Config) -> anyhow::Result<ActivationSigner> {
+    Ok(ActivationSigner::new(read_signing_key(&config.keys.policy)?))
 }
 
 /// The store that the configuration names.

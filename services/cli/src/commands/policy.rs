@@ -137,9 +137,10 @@ impl PolicyCommand {
                 let details = BTreeMap::from([("reason".to_owned(), reason)]);
                 operator_log::record(&config, "policy.force", &digest, None, details)?;
                 let now = SystemClock::default().now();
+                let sign = super::activation_signer(&config)?.of(document.digest, "operator", now);
                 let version = store.write(|c| {
                     reeve_store::policy::insert_bundle(c, &document, "operator", now)?;
-                    reeve_store::policy::activate(c, &document.digest, "operator", None, now)
+                    reeve_store::policy::activate(c, &document.digest, "operator", None, now, &sign)
                 })?;
                 say(&format!("version {version} is in force: {digest}"))
             }

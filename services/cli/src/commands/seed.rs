@@ -10,7 +10,7 @@ use reeve_domain::{
     SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
 };
 use reeve_identity::{ApiKeySecret, Pepper, Role};
-use reeve_protocol::model::BundleSummary;
+use reeve_protocol::{activation::ActivationSigner, model::BundleSummary};
 use reeve_store::Store;
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl Seed {
         let pepper = Pepper::load_or_create(&config.keys.pepper, &SystemEntropy)?;
         let now = SystemClock::default().now();
         operator_log::record(&config, "store.seed", "demonstration", None, BTreeMap::new())?;
-        policy(&store, now)?;
+        policy(&store, &super::activation_signer(&config)?, now)?;
         register(&store, &BundleSummary::read(&self.bundle)?, &self.pods, OnFile::default())?;
         let eu = [("jurisdiction", "EU"), ("privacy", "redact")];
         let us = [("jurisdiction", "US")];
@@ -98,14 +98,15 @@ impl Seed {
     }
 }
 
-fn policy(store: &Store, now: Timestamp) -> anyhow::Result<()> {
+fn policy(store: &Store, signer: &ActivationSigner, now: Timestamp) -> anyhow::Result<()> {
     if store.read(reeve_store::policy::active)?.is_some() {
         return Ok(());
     }
     let document = reeve_policy::default_bundle().document();
+    let sign = signer.of(document.digest, "operator", now);
     store.write(|c| {
         reeve_store::policy::insert_bundle(c, &document, "operator", now)?;
-        reeve_store::policy::activate(c, &document.digest, "operator", None, now)
+        reeve_store::policy::activate(c, &document.digest, "operator", None, now, &sign)
     })?;
     Ok(())
 }

@@ -16,7 +16,11 @@ use reeve_domain::{Clock, Entropy, Origin, SystemClock, SystemEntropy};
 use reeve_gateway::{Gateway, GatewayOptions};
 use reeve_identity::Pepper;
 use reeve_ledger::{Ledger, Options, VerifierKey, load_or_create_key};
-use reeve_protocol::{keys::read_signing_key, warrant::WarrantSigner};
+use reeve_protocol::{
+    activation::ActivationVerifier,
+    keys::{read_signing_key, read_verifying_key},
+    warrant::WarrantSigner,
+};
 use reeve_store::Store;
 use reeve_telemetry::{Format, TelemetryOptions};
 use reeve_worker::{Indexer, Intervals};
@@ -203,7 +207,9 @@ fn open(
 
 fn gateway_options(parts: &Parts, ledger: Ledger) -> anyhow::Result<GatewayOptions> {
     let section = &parts.config.gateway;
-    let key = read_signing_key(&parts.config.keys.warrant)?;
+    let keys = &parts.config.keys;
+    let key = read_signing_key(&keys.warrant)?;
+    let policy = read_verifying_key(&keys.policy.with_extension("pub"))?;
     Ok(GatewayOptions {
         listen: section.listen,
         workers: match section.workers {
@@ -215,6 +221,7 @@ fn gateway_options(parts: &Parts, ledger: Ledger) -> anyhow::Result<GatewayOptio
         store: parts.store.clone(),
         pepper: parts.pepper.clone(),
         signer: WarrantSigner::new(key, section.origin.as_str()),
+        activations: ActivationVerifier::new(policy),
         snapshot_file: section.snapshot_file.clone(),
         body_limit: section.body_limit_bytes,
         deadline: Duration::from_millis(section.deadline_ms),
@@ -236,6 +243,7 @@ fn control(parts: &Parts, ledger: Ledger) -> anyhow::Result<actix_web::dev::Serv
         log: Arc::new(ledger),
         files: Arc::new(LogDirs(files)),
         pepper: parts.pepper.clone(),
+        signer: super::activation_signer(&parts.config)?,
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         static_dir: section.static_dir(),

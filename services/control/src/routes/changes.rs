@@ -483,13 +483,15 @@ pub(crate) async fn activate(
     let change = or_recorded(control, &deed, after).await?;
     let step = step_of(&change, at, by, "activate", "");
     let by = by.to_owned();
+    let sign = control.signer.of(change.digest, &by, at);
     control
         .change(&deed, move |c| {
             let now = policy::active(c)?.map(|active| active.digest);
             if now != Some(change.base) {
                 return Err(StoreError::Conflict("another policy was activated".to_owned()));
             }
-            let version = policy::activate(c, &change.digest, &by, Some(&change.id), at)?;
+            let id = Some(change.id.as_str());
+            let version = policy::activate(c, &change.digest, &by, id, at, &sign)?;
             let change = Change { version: Some(version), ..change };
             policy_change::update(c, &change, &step)?;
             Ok(version)

@@ -26,6 +26,8 @@ pub(crate) struct PolicyVersion {
     author: String,
     /// The change that brought it.
     change: Option<String>,
+    /// The statement, signed with the installation's policy key, that gateways ask for (a JWS).
+    statement: String,
 }
 
 impl From<Activation> for PolicyVersion {
@@ -37,6 +39,7 @@ impl From<Activation> for PolicyVersion {
             activated_by: from.activated_by,
             author: from.author,
             change: from.change,
+            statement: from.statement,
         }
     }
 }
@@ -194,7 +197,8 @@ pub(crate) async fn roll_back(
         return Err(Refused::from(Code::PolicyInvalid).because(why.to_string()));
     }
     let (by, at) = (signed_in.user.id.to_string(), control.clock.now());
-    control.change(&deed, move |c| policy::activate(c, &digest, &by, None, at)).await?;
+    let sign = control.signer.of(digest, &by, at);
+    control.change(&deed, move |c| policy::activate(c, &digest, &by, None, at, &sign)).await?;
     let newest = control.read(policy::history).await?.into_iter().next().ok_or(Code::NotFound)?;
     Ok(HttpResponse::Ok().json(PolicyVersion::from(newest)))
 }

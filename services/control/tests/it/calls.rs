@@ -122,6 +122,7 @@ pub(crate) fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         code: None,
         region: Some(region()),
         pod: None,
+        transfer: None,
         names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },
         cost: Money::new(400, Currency::Eur),

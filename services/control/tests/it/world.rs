@@ -13,6 +13,7 @@ use reeve_domain::{
 };
 use reeve_identity::{Pepper, Role, password};
 use reeve_ledger::{Ledger, Options, Reader, leaf_hash};
+use reeve_protocol::activation::ActivationSigner;
 use reeve_store::{
     Store,
     audit::{self, Leaf},
@@ -89,6 +90,7 @@ impl World {
             log: Arc::new(ledger),
             files: Arc::new(LogDirs([(control(), own), (gateway(), of_calls)].into())),
             pepper: Self::pepper(),
+            signer: ActivationSigner::new(SigningKey::from_bytes(&[5; 32])),
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
             static_dir: Some(dir.path().join("web")),
@@ -214,7 +216,7 @@ fn prepare(store: &Store, now: Timestamp, logs: &[(Origin, PathBuf)]) {
             let two = [Role::PolicyAuthor, Role::PolicyApprover];
             user::insert(c, &person("author-and-approver", &two))?;
             policy::insert_bundle(c, &bundle, "test", now)?;
-            policy::activate(c, &bundle.digest, "test", None, now)?;
+            policy::activate(c, &bundle.digest, "test", None, now, &|_| String::new())?;
             for (origin, dir) in logs {
                 let vkey = std::fs::read_to_string(dir.join("log.pub")).unwrap();
                 log::register(c, origin, vkey.trim(), &dir.display().to_string())?;

@@ -10,7 +10,7 @@ use reeve_protocol::{
     warrant::{Claims, WARRANT_HEADER},
 };
 
-use super::{forward::Failure, redact::Clean};
+use super::{forward::Failure, redact::Clean, transfer};
 use crate::{
     Gate,
     pods::{self, PodHealth, PodState},
@@ -54,6 +54,9 @@ pub(super) async fn ask<T>(
         let asked = Some((pod.pod.region.clone(), pod.pod.id.clone()));
         if left.is_zero() {
             return Err(Failure { code: Code::DeadlineExceeded, asked: failure.asked });
+        }
+        if let Err(code) = transfer::claim(gate, clean, &pod.pod.region).await {
+            return Err(Failure { code, asked: failure.asked });
         }
         let answer = ask_pod(gate, clean, model, &pod, body.clone(), left).await;
         let read = answer.and_then(|bytes| {

@@ -1,6 +1,6 @@
 use reeve_domain::{Code, Decision, DecisionInput, ShadowDifference};
 
-use super::{inspect::Seen, refuse::Refused};
+use super::{inspect::Seen, refuse::Refused, transfer};
 use crate::{Gate, snapshot::Snapshot};
 
 /// A call that policy permits, with what it obliges to.
@@ -13,11 +13,11 @@ pub struct Permit {
 }
 
 /// Asks policy, once for each region where the model is served.
-pub fn decide(_gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
+pub async fn decide(gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
     let call = &seen.admitted.call;
     let head = &call.from.head;
     let snapshot = &call.from.snapshot;
-    let input = DecisionInput {
+    let mut input = DecisionInput {
         at: head.at,
         tenant: call.from.tenant.facts.clone(),
         scopes: call.from.scopes.clone(),
@@ -43,6 +43,7 @@ pub fn decide(_gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
         // No pod is registered for the model at all, so there is no region to ask about.
         return Err(call.from.refused(Code::NoPodInPermittedRegion));
     }
+    input.transferred = transfer::expected(gate, &call.from, &input).await;
     let decision = snapshot.engine.decide(&input);
     let shadow = snapshot.in_shadow(&input, &decision);
     reeve_telemetry::metrics::decision(decision.is_allowed());

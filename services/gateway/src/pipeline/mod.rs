@@ -62,6 +62,7 @@ mod redact;
 mod refuse;
 mod respond;
 mod settle;
+mod transfer;
 
 use actix_web::HttpResponse;
 use tracing::Instrument as _;
@@ -115,7 +116,7 @@ async fn attempt(gate: &Gate, call: Call) -> Result<HttpResponse, Box<Refused>> 
     let admitted = admit(gate, claimed)?;
     // Policy decides by what is in the text, so the text is looked at first.
     let seen = inspect(gate, admitted)?;
-    let permit = decide(gate, seen)?;
+    let permit = decide(gate, seen).await?;
     // Redaction comes before the record, so that the record speaks of what really leaves.
     let clean = redact(gate, permit)?;
     // Durable before anything leaves; without a record there is nothing to forward.

@@ -1,7 +1,10 @@
-use reeve_domain::{Code, Decision, DecisionInput, KindCounts, ModelVersion, ShadowDifference};
+use reeve_domain::{
+    Code, Decision, DecisionInput, KindCounts, ModelVersion, ShadowDifference, Transfer,
+    TransferCount,
+};
 use reeve_limits::Reservation;
 use reeve_privacy::{CleanText, Pseudonyms, Redactor};
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use super::{authenticate::Authenticated, decide::Permit, refuse::Refused};
 use crate::{Gate, idempotency::Claim};
@@ -17,6 +20,8 @@ pub struct Clean {
     pub(super) texts: Vec<CleanText>,
     pub(super) redactions: KindCounts,
     pub(super) top_k: u32,
+    /// The transfer that was counted before anything was sent.
+    pub(super) transferred: RefCell<Option<(Transfer, TransferCount)>>,
     pub(super) claim: Option<Claim>,
 }
 
@@ -54,6 +59,7 @@ pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
         texts,
         redactions,
         top_k: call.top_k,
+        transferred: RefCell::default(),
         claim: seen.admitted.claim,
     })
 }

@@ -64,6 +64,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         region,
         pod,
         names: taken,
+        transfer: clean.transferred.take(),
         usage,
         cost: price,
         timings: Timings {

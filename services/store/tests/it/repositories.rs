@@ -156,7 +156,7 @@ pub fn models_and_pods_are_replaced(store: &Store) {
 pub fn a_policy_bundle_is_activated_and_rolled_back(store: &Store) {
     let (one, two) = (a_bundle("{\"a\":1}"), a_bundle("{\"a\":2}"));
     assert_eq!(read(store, policy::active), None);
-    let unknown = store.write(|c| policy::activate(c, &one.digest, "ann", None, at(1)));
+    let unknown = store.write(|c| policy::activate(c, &one.digest, "ann", None, at(1), &|version| format!("signed {version}")));
     assert!(matches!(unknown, Err(StoreError::NotFound(_))), "{unknown:?}");
     let forged = BundleDocument { digest: one.digest, document: "{}".to_owned() };
     let forged = store.write(|c| policy::insert_bundle(c, &forged, "ann", at(1)));
@@ -166,7 +166,7 @@ pub fn a_policy_bundle_is_activated_and_rolled_back(store: &Store) {
         write(store, |c| policy::insert_bundle(c, bundle, "ann", at(1)));
     }
     for (version, bundle) in [(1, &one), (2, &two), (3, &one)] {
-        assert!(bumps(store, |c| policy::activate(c, &bundle.digest, "bob", None, at(version))));
+        assert!(bumps(store, |c| policy::activate(c, &bundle.digest, "bob", None, at(version), &|version| format!("signed {version}"))));
         let active = read(store, policy::active).unwrap();
         assert_eq!((active.version, &active.document), (version, &bundle.document));
         assert_eq!((active.activated_at, active.activated_by.as_str()), (at(version), "bob"));
@@ -242,7 +242,7 @@ pub fn the_directory_is_what_a_gateway_needs(store: &Store) {
         model::upsert(c, &a_model("m"))?;
         pod::upsert(c, &a_pod(false))?;
         policy::insert_bundle(c, &bundle, "ann", at(0))?;
-        policy::activate(c, &bundle.digest, "ann", None, at(0))
+        policy::activate(c, &bundle.digest, "ann", None, at(0), &|version| format!("signed {version}"))
     });
     let loaded = read(store, directory::load);
     assert_eq!(loaded.revision, read(store, revision::current));

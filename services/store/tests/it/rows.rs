@@ -108,6 +108,7 @@ pub fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         code: None,
         region: Some(Region::new("eu-west").unwrap()),
         pod: None,
+        transfer: None,
         names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },
         cost: Money::new(400, Currency::Eur),
