@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use reeve_domain::{Clock as _, ModelName, Region, Stop, StopTarget, SystemClock, UserId};
+use reeve_domain::{Clock as _, ModelName, Record, Region, Stop, StopTarget, SystemClock, UserId};
 use reeve_tests::{Answer, Client, World, wait_until};
 use serde_json::{Value, json};
 
@@ -291,4 +291,125 @@ fn a_policy_in_shadow_differs_without_effect() {
         .collect();
     assert_eq!(shown, decisions);
     assert_eq!(examples[0]["flips"], json!({ "denied": ["stop-globex"] }));
+}
+
+#[test]
+fn only_a_signed_policy_is_enforced() {
+    let mut world = World::start().unwrap();
+    let policy = |world: &World| {
+        let answer = world.client(&world.us).classify("hello").unwrap();
+        answer.header("reeve-policy").map(str::to_owned)
+    };
+    let first = policy(&world);
+    assert!(first.is_some());
+    let mut bundle = reeve_policy::default_bundle();
+    bundle.cedar.insert("stop.cedar".to_owned(), RULE.to_owned());
+    let document = bundle.document();
+    let statement_of =
+        |world: &World| world.store.read(reeve_store::policy::active).unwrap().unwrap().statement;
+    let old = statement_of(&world);
+    // Whoever can write to the store puts a bundle in: unsigned, then with another's statement.
+    let forge = |world: &World, statement: &str| {
+        let now = SystemClock::default().now();
+        world.store.write(|c| {
+            reeve_store::policy::insert_bundle(c, &document, "mallory", now)?;
+            reeve_store::policy::activate(c, &document.digest, "mallory", None, now, &|_| {
+                statement.to_owned()
+            })
+        })
+    };
+    for statement in ["", &old] {
+        forge(&world, statement).unwrap();
+        thread::sleep(ONE_SECOND);
+        assert_eq!(policy(&world), first, "{statement}");
+    }
+    // Nor after a restart.
+    world.restart().unwrap();
+    assert_eq!(policy(&world), first);
+    // Signed, it is enforced at once; what was signed before it does not come back.
+    world.activate(&bundle).unwrap();
+    let second = Some(document.digest.to_string());
+    wait_until("it is enforced", ONE_SECOND, || Ok(policy(&world) == second)).unwrap();
+    let default = reeve_policy::default_bundle().document();
+    let now = SystemClock::default().now();
+    let replayed = world.store.write(|c| {
+        let replay = |_| old.clone();
+        reeve_store::policy::activate(c, &default.digest, "mallory", None, now, &replay)
+    });
+    replayed.unwrap();
+    thread::sleep(ONE_SECOND);
+    assert_eq!(policy(&world), second);
+}
+
+const AT_MOST_20: &str = "@id(\"few-leave\")\n@title(\"Few leave\")\n@reason(\"Enough have left.\")\n\
+    forbid (principal, action == Action::\"classify\", resource)\n\
+    when { context.laws.contains(\"CN\") && context.jurisdiction != \"CN\" && context.transferred > 20 };\n";
+
+fn of_subject(client: &Client, subject: &str) -> Answer {
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Reeve-Subject", subject),
+        ("Reeve-Subject-Country", "CN"),
+    ];
+    let body = json!({ "model": "sample", "input": "hello" }).to_string();
+    client.post_with("/v1/classify", &headers, body.as_bytes()).unwrap()
+}
+
+#[test]
+fn of_many_persons_no_more_leave_than_may_whichever_gateway_they_come_to() {
+    let world = World::start().unwrap();
+    let mut bundle = reeve_policy::default_bundle();
+    bundle.cedar.insert("few.cedar".to_owned(), AT_MOST_20.to_owned());
+    world.activate(&bundle).unwrap();
+    let (_second, url) = world.start_gateway(2).unwrap();
+    let wanted = Some(bundle.document().digest.to_string());
+    for url in [&world.gateway(), &url] {
+        let client = world.client_at(url, &world.us);
+        wait_until("the rule is in force", ONE_SECOND * 5, || {
+            Ok(client.classify("hello")?.header("reeve-policy").map(str::to_owned) == wanted)
+        })
+        .unwrap();
+    }
+    let answers: Vec<(String, Answer)> = thread::scope(|scope| {
+        let threads: Vec<_> = [world.gateway(), url.clone(), world.gateway(), url]
+            .iter()
+            .map(|url| world.client_at(url, &world.us))
+            .enumerate()
+            .map(|(number, client)| {
+                scope.spawn(move || {
+                    // Every person comes twice, to two gateways.
+                    let subjects = (0..15).map(|at| format!("subject-{}", (number % 2) * 15 + at));
+                    let ask = |name: String| (name.clone(), of_subject(&client, &name));
+                    subjects.map(ask).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let left: BTreeSet<&String> =
+        answers.iter().filter(|(_, answer)| answer.status == 200).map(|(name, _)| name).collect();
+    assert_eq!(left.len(), 20, "{left:?}");
+    let refused = answers.iter().filter(|(_, answer)| answer.status != 200);
+    for (name, answer) in refused {
+        assert!(answer.code() == "denied-by-policy", "{name}: {answer:?}");
+    }
+    let totals = world.store.read(reeve_store::transfer::totals).unwrap();
+    assert_eq!(totals.len(), 1);
+    assert_eq!((totals[0].entity.as_str(), totals[0].count.subjects), ("tenant:globex-us", 20));
+    // Who has left may leave again; who has not may not, and is told why.
+    let client = world.client(&world.us);
+    assert_eq!(of_subject(&client, left.first().unwrap()).status, 200);
+    let late = of_subject(&client, "somebody-else");
+    assert_eq!((late.status, late.code()), (403, "denied-by-policy"));
+    assert_eq!(late.at("/rules/0/id"), "few-leave");
+    // Calls about others are not counted.
+    assert_eq!(client.classify("hello").unwrap().status, 200);
+    // The record tells how many there were.
+    let records = world.records().unwrap();
+    let counted = records.iter().filter_map(|record| match record {
+        Record::Outcome(outcome) => outcome.transfer.as_ref(),
+        _ => None,
+    });
+    assert!(counted.clone().count() > 5);
+    assert!(counted.clone().all(|(transfer, count)| transfer.law == "CN" && count.subjects <= 20));
 }

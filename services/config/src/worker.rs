@@ -1,6 +1,8 @@
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
-/// `[worker]`: indexing and verification.
+/// `[worker]`: indexing, verification and proofs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
@@ -8,4 +10,8 @@ pub struct Worker {
     pub index_ms: u64,
     /// How often they are verified, in seconds.
     pub verify_every_s: u64,
+    /// The solver that proves what drafts of policy change: a path, or a program in `PATH`.
+    pub solver: PathBuf,
+    /// How long it may take, in seconds; then it is killed.
+    pub solver_deadline_s: u64,
 }

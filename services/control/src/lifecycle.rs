@@ -5,6 +5,7 @@ use reeve_domain::{Code, Digest, Timestamp, UserId};
 use reeve_policy::Checked;
 use reeve_store::{
     policy_change::{Approval, Change, ChangeState, Step},
+    proof::Proof,
     simulation::{Simulation, SimulationState},
 };
 
@@ -108,6 +109,7 @@ impl Hand {
         change: Change,
         seen: (Digest, Digest),
         simulation: Option<&Simulation>,
+        proof: Option<&Proof>,
     ) -> Result<Change, NotAllowed> {
         is_in(&change, &[ChangeState::InReview])?;
         self.is_a_second_person(&change)?;
@@ -115,13 +117,18 @@ impl Hand {
         if seen.0 != change.digest || Some(seen.1) != report {
             return Err(not(Code::ApprovalStale, "look at the change as it is now"));
         }
-        let approval =
-            Approval { by: self.by.clone(), at: self.at, digest: seen.0, report: seen.1 };
-        Ok(Change {
-            state: ChangeState::Approved,
-            approval: Some(approval),
-            ..self.touched(change)
-        })
+        let (digest, report) = seen;
+        let before = change.approval.as_ref();
+        let with = before.filter(|first| first.digest == digest && first.report == report);
+        let with = with.map(|first| first.with.clone().unwrap_or_else(|| first.by.clone()));
+        let two = two_must_approve(proof);
+        if two && with.as_ref() == Some(&self.by) {
+            return Err(not(Code::FourEyesRequired, "you approved it; somebody else must as well"));
+        }
+        let enough = !two || with.is_some();
+        let state = if enough { ChangeState::Approved } else { ChangeState::InReview };
+        let approval = Approval { by: self.by.clone(), at: self.at, digest, report, with };
+        Ok(Change { state, approval: Some(approval), ..self.touched(change) })
     }
 
     /// Gives it back to those who worked on it.
@@ -144,9 +151,10 @@ impl Hand {
         change: Change,
         at: Timestamp,
         simulation: Option<&Simulation>,
+        proof: Option<&Proof>,
     ) -> Result<Change, NotAllowed> {
         is_in(&change, &[ChangeState::Approved, ChangeState::Scheduled])?;
-        approved(&change, simulation)?;
+        approved(&change, simulation, proof)?;
         if at <= self.at {
             return Err(not(Code::InvalidRequest, "the time must lie ahead"));
         }
@@ -179,12 +187,13 @@ pub(crate) fn activated(
     active: Digest,
     checked: &Checked,
     simulation: Option<&Simulation>,
+    proof: Option<&Proof>,
     at: Timestamp,
 ) -> Result<Change, NotAllowed> {
     is_in(&change, &[ChangeState::Approved, ChangeState::Scheduled])?;
     on_top_of(&change, active)?;
     valid(checked)?;
-    approved(&change, simulation)?;
+    approved(&change, simulation, proof)?;
     let edition = change.edition.saturating_add(1);
     Ok(Change { state: ChangeState::Activated, edition, updated_at: at, ..change })
 }
@@ -236,12 +245,22 @@ fn simulated<'a>(
         .ok_or_else(|| not(Code::SimulationRequired, "no simulation of it has come to its end"))
 }
 
-fn approved(change: &Change, simulation: Option<&Simulation>) -> Result<(), NotAllowed> {
+/// Where a proof was asked for and there is none, people must make up for it.
+pub(crate) fn two_must_approve(proof: Option<&Proof>) -> bool {
+    proof.is_some_and(|proof| proof.state == SimulationState::Failed)
+}
+
+fn approved(
+    change: &Change,
+    simulation: Option<&Simulation>,
+    proof: Option<&Proof>,
+) -> Result<(), NotAllowed> {
     let report = simulated(change, simulation)?.report_digest;
     let holds = |approval: &&Approval| {
         approval.digest == change.digest
             && Some(approval.report) == report
             && !change.editors.contains(&approval.by)
+            && (approval.with.is_some() || !two_must_approve(proof))
     };
     match change.approval.as_ref().filter(holds) {
         Some(_) => Ok(()),

@@ -71,7 +71,8 @@ impl Snapshot {
             .verify(&directory.activation, &directory.bundle.digest)
             .ok_or(SnapshotRefused::Activation("it is not signed by the policy key"))?;
         let (version, digest) = (activation.version, directory.bundle.digest);
-        let other = |before: &Self| before.activation == version && before.engine.digest() != digest;
+        let other =
+            |before: &Self| before.activation == version && before.engine.digest() != digest;
         if before.is_some_and(|before| before.activation > version || other(before)) {
             return Err(SnapshotRefused::Activation("a later one is in force"));
         }

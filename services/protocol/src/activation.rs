@@ -38,12 +38,7 @@ impl ActivationSigner {
     }
 
     /// What signs the activation of a bundle, for whatever version it becomes.
-    pub fn of(
-        &self,
-        policy: Digest,
-        by: &str,
-        at: Timestamp,
-    ) -> impl Fn(i64) -> String + use<> {
+    pub fn of(&self, policy: Digest, by: &str, at: Timestamp) -> impl Fn(i64) -> String + use<> {
         let (signer, by) = (self.clone(), by.to_owned());
         move |version| {
             let by = by.clone();

@@ -23,6 +23,7 @@ pub mod model;
 pub mod pod;
 pub mod policy;
 pub mod policy_change;
+pub mod proof;
 pub mod revision;
 mod schema;
 pub mod session;
@@ -32,8 +33,8 @@ mod store;
 pub mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod url;
 pub mod transfer;
+mod url;
 pub mod usage;
 pub mod user;
 

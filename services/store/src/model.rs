@@ -1,7 +1,7 @@
 //! Model versions that are served.
 
 use diesel::prelude::*;
-use reeve_domain::{ModelFacts, ModelVersion};
+use reeve_domain::{Digest, ModelFacts, ModelVersion};
 
 use crate::{
     Connection, StoreError, column::Column, connection::on_backend, revision, schema::model_version,
@@ -69,4 +69,26 @@ pub fn list(c: &mut Connection) -> Result<Vec<ModelVersion>, StoreError> {
             })
         })
         .collect()
+}
+
+/// Changes what is on file for a model version; `NotFound` if it is not known.
+pub fn set_papers(
+    c: &mut Connection,
+    digest: &Digest,
+    risk_class: &str,
+    conformity: bool,
+    instructions: bool,
+) -> Result<(), StoreError> {
+    let changed =
+        diesel::update(model_version::table.filter(model_version::digest.eq(digest.to_string())))
+            .set((
+                model_version::risk_class.eq(risk_class),
+                model_version::conformity.eq(conformity),
+                model_version::instructions.eq(instructions),
+            ))
+            .execute(c)?;
+    match changed {
+        0 => Err(StoreError::NotFound("model version")),
+        _ => revision::bump(c),
+    }
 }

@@ -56,6 +56,9 @@ pub struct Approval {
     pub digest: Digest,
     /// The digest of the simulation's report.
     pub report: Digest,
+    /// Who approved the same before, where two must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<UserId>,
 }
 
 /// A change of policy.

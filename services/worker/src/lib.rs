@@ -1,5 +1,5 @@
 //! What happens after a call: the worker indexes the logs of the ledger into the store, verifies
-//! them, makes the simulations that were asked for, and removes sessions of the console
+//! them, makes the simulations and proofs that were asked for, and removes sessions of the console
 //! that have ended.
 //!
 //! The ledger is the truth and the store a view of it. The worker only ever reads the logs, so
@@ -7,10 +7,12 @@
 //! own cursor, moved in the transaction that wrote the rows.
 
 mod indexer;
+mod proof;
 mod schedule;
 mod simulation;
 mod verification;
 
 pub use indexer::{IndexFailed, Indexer};
+pub use proof::{prove_next, solver};
 pub use schedule::{Intervals, run};
 pub use simulation::{Progress, SimulationFailed, simulate, simulate_next};

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use reeve_domain::Clock;
+use reeve_prover::Solver;
 use reeve_store::{StoreError, session};
 use tokio::{
     sync::watch,
@@ -8,7 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{Indexer, simulate_next, verification};
+use crate::{Indexer, prove_next, simulate_next, verification};
 
 /// How often the worker does what.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +20,7 @@ pub struct Intervals {
     pub index_at_most: Duration,
     /// Verifying the logs from their first byte.
     pub verify: Duration,
-    /// Looking for simulations that wait.
+    /// Looking for simulations and proofs that wait.
     pub simulate: Duration,
     /// Removing sessions that have ended.
     pub expire_sessions: Duration,
@@ -43,6 +44,7 @@ pub async fn run(
     indexer: Indexer,
     clock: Arc<dyn Clock>,
     intervals: Intervals,
+    solver: Option<Solver>,
     shutdown: watch::Receiver<bool>,
 ) {
     // Apart from each other: verifying a long log must not hold up the index.
@@ -50,6 +52,7 @@ pub async fn run(
         index(indexer.clone(), intervals, shutdown.clone()),
         verify(indexer.clone(), Arc::clone(&clock), intervals.verify, shutdown.clone()),
         simulate(indexer.clone(), Arc::clone(&clock), intervals.simulate, shutdown.clone()),
+        prove(indexer.clone(), Arc::clone(&clock), intervals.simulate, solver, shutdown.clone()),
         expire(indexer, clock, intervals.expire_sessions, shutdown),
     );
 }
@@ -122,6 +125,28 @@ async fn simulate(
         let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
         match blocking(move || simulate_next(&store, &*clock)).await {
             Some(result) => trouble.tell("simulating", result.map(|_| ())),
+            None => return,
+        }
+    }
+}
+
+async fn prove(
+    indexer: Indexer,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    solver: Option<Solver>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut trouble = Trouble::default();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
+        let solver = solver.clone();
+        match blocking(move || prove_next(&store, &*clock, solver.as_ref())).await {
+            Some(result) => trouble.tell("proving", result.map(|_| ())),
             None => return,
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 
 use crate::{
     build::Profile,
-    place, regenerate, say, signals,
+    place, regenerate, say, signals, solver,
     step::{command, openly, quietly},
     up::{Ports, Running},
 };
@@ -113,6 +113,10 @@ fn rust() -> anyhow::Result<Outcome> {
     cargo("build", &["build", "--workspace"])?;
     let mut nextest = command("cargo", &["nextest", "run", "--workspace"]);
     nextest.env("REEVE_REQUIRE_POSTGRES", "1");
+    match solver::install() {
+        Ok(program) => _ = nextest.env("CVC5", program),
+        Err(fault) => println!("no solver, so nothing is proven: {fault:#}"),
+    }
     openly(nextest).map(|()| Outcome::Passed)
 }
 
@@ -151,11 +155,13 @@ fn console() -> anyhow::Result<Outcome> {
     cargo("console", &["build", "-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"])?;
     let data = std::env::temp_dir().join(format!("reeve-console-{}", std::process::id()));
     fs::create_dir_all(&data)?;
+    let solver = solver::install().is_ok();
     let mut running = Running::start(Profile::Dev, &data, &Ports::free()?)?;
     let passed = running.warm().and_then(|()| {
         let mut npm = command("npm", &["run", "e2e"]);
         npm.current_dir(place::console());
         let demo = &running.demo;
+        npm.env("REEVE_SOLVER", if solver { "1" } else { "" });
         npm.env("REEVE_CONTROL_URL", &demo.control);
         npm.env("REEVE_GATEWAY_URL", &demo.gateway);
         npm.env("REEVE_TENANT_KEY", demo.key("acme-eu")?);

@@ -21,6 +21,7 @@ mod process;
 mod regenerate;
 mod say;
 mod signals;
+mod solver;
 mod step;
 mod up;
 
@@ -59,6 +60,8 @@ enum Command {
     Test(check::Arguments),
     /// Measure.
     Bench(bench::Arguments),
+    /// Install the solver that proves what drafts of policy change, and print where it is.
+    Solver,
     /// Make the generated files again.
     Regenerate,
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Down { data } => instance::down(&data),
         Command::Test(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Solver => solver::run(),
         Command::Regenerate => regenerate::run(),
     };
     match done {

@@ -16,7 +16,7 @@ use crate::{
     demo::Demo,
     http,
     instance::{self, Entry},
-    place, process, say, signals,
+    place, process, say, signals, solver,
     step::{self, command, output},
 };
 
@@ -344,5 +344,8 @@ pub(crate) fn init(profile: Profile, data: &Path, ports: &Ports) -> anyhow::Resu
 pub(crate) fn serve(profile: Profile, data: &Path) -> Command {
     let mut serve = Command::new(profile.program("reeve"));
     serve.arg("serve").arg("--config").arg(data.join("reeve.toml"));
+    if let Some(program) = solver::installed() {
+        serve.env("REEVE_WORKER__SOLVER", program);
+    }
     serve
 }

@@ -87,20 +87,27 @@ pub(super) fn register(
     pods: &[PodArgument],
     on_file: OnFile,
 ) -> anyhow::Result<()> {
-    let model = ModelVersion {
-        facts: ModelFacts {
-            name: ModelName::new(&bundle.name)?,
-            version: bundle.version.clone(),
-            digest: bundle.digest,
-            generative: bundle.generative,
-            risk_class: bundle.risk_class.clone(),
-            conformity: on_file.conformity,
-            instructions: on_file.instructions,
-        },
-        labels: bundle.labels.clone(),
-        shared_with: BTreeSet::new(),
-    };
+    let name = ModelName::new(&bundle.name)?;
     store.write(|c| {
+        // What is on file for exactly this model stays on file.
+        let known = reeve_store::model::list(c)?.into_iter();
+        let known =
+            known.map(|it| it.facts).find(|it| it.name == name && it.digest == bundle.digest);
+        let (conformity, instructions) =
+            known.as_ref().map_or((false, false), |it| (it.conformity, it.instructions));
+        let model = ModelVersion {
+            facts: ModelFacts {
+                name: name.clone(),
+                version: bundle.version.clone(),
+                digest: bundle.digest,
+                generative: bundle.generative,
+                risk_class: known.map_or_else(|| bundle.risk_class.clone(), |it| it.risk_class),
+                conformity: conformity || on_file.conformity,
+                instructions: instructions || on_file.instructions,
+            },
+            labels: bundle.labels.clone(),
+            shared_with: BTreeSet::new(),
+        };
         reeve_store::model::upsert(c, &model)?;
         for pod in pods {
             let pod = Pod {

@@ -117,7 +117,10 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
             verify: Duration::from_secs(section.verify_every_s),
             ..Intervals::default()
         };
-        let work = reeve_worker::run(indexer, Arc::clone(&parts.clock), intervals, stopping);
+        let deadline = Duration::from_secs(section.solver_deadline_s);
+        let solver = reeve_worker::solver(&section.solver, deadline);
+        let clock = Arc::clone(&parts.clock);
+        let work = reeve_worker::run(indexer, clock, intervals, solver, stopping);
         let task = rt::spawn(work.map(Ok::<(), std::io::Error>));
         running.push(ended("worker", task).boxed());
     }

@@ -6,6 +6,7 @@ use reeve_policy::{Bundle, Checked, check, check_files};
 use reeve_store::{
     Connection, StoreError, policy,
     policy_change::{self, Change, ChangeState, Step},
+    proof::{self, Proof},
     simulation::{self, Simulation},
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     check::{CheckView, FileMap, refused_files},
+    proofs::ProofView,
     simulations::SimulationView,
 };
 use crate::{
@@ -45,6 +47,8 @@ pub(crate) struct ChangeView {
     /// Everybody who worked on it; none of them may approve it.
     editors: Vec<String>,
     approved_by: Option<String>,
+    /// Who approved before, where two must: in review as long as nobody else did.
+    approved_with: Option<String>,
     /// RFC 3339.
     scheduled_at: Option<String>,
     /// The activation that it became.
@@ -65,6 +69,11 @@ impl From<&Change> for ChangeView {
             author: change.author.to_string(),
             editors: change.editors.iter().map(ToString::to_string).collect(),
             approved_by: change.approval.as_ref().map(|approval| approval.by.to_string()),
+            approved_with: change
+                .approval
+                .as_ref()
+                .and_then(|approval| approval.with.as_ref())
+                .map(ToString::to_string),
             scheduled_at: change.scheduled_at.map(|at| at.to_string()),
             version: change.version,
             created_at: change.created_at.to_string(),
@@ -95,6 +104,8 @@ pub(crate) struct ChangeDetail {
     check: CheckView,
     /// The newest simulation of what it is now.
     simulation: Option<SimulationView>,
+    /// The newest proof of what it changes.
+    proof: Option<ProofView>,
     steps: Vec<ChangeStep>,
     /// Whether the bundle that it was begun on is active still.
     up_to_date: bool,
@@ -287,13 +298,15 @@ pub(crate) async fn read(
             let Some(change) = policy_change::get(c, &id)? else { return Ok(None) };
             let steps = policy_change::steps(c, &id)?;
             let simulation = simulation::newest_of(c, &change.digest)?;
+            let proof = proof::newest_of(c, &change.digest, &change.base)?;
             let document = stored(c, &change.digest)?;
             let base = stored(c, &change.base)?;
             let active = policy::active(c)?.map(|active| active.digest);
-            Ok(Some((change, steps, simulation, document, base, active)))
+            Ok(Some((change, steps, (simulation, proof), document, base, active)))
         })
         .await?;
-    let (change, steps, simulation, document, base, active) = detail.ok_or(Code::NotFound)?;
+    let (change, steps, (simulation, proof), document, base, active) =
+        detail.ok_or(Code::NotFound)?;
     let (files, base_files, check) =
         block(move || (files(&document), files(&base), CheckView::of(&check(&document)))).await?;
     let steps = steps.into_iter().map(step_view).collect();
@@ -304,6 +317,7 @@ pub(crate) async fn read(
         base_files,
         check,
         simulation: simulation.map(Into::into),
+        proof: proof.map(Into::into),
         steps,
     }))
 }
@@ -413,11 +427,12 @@ async fn next(
     before: Change,
     asked: &ChangeAction,
 ) -> Result<Result<Change, NotAllowed>, Refused> {
-    let simulation = simulation_of(control, &before).await?;
+    let (simulation, proof) = evidence(control, &before).await?;
+    let (simulation, proof) = (simulation.as_ref(), proof.as_ref());
     Ok(match asked.action {
         ActionName::Submit => {
             let (active, checked) = now(control, &before).await?;
-            hand.submit(before, active, &checked, simulation.as_ref())
+            hand.submit(before, active, &checked, simulation)
         }
         ActionName::Approve => {
             let digest = |field, text: Option<&str>| {
@@ -428,7 +443,7 @@ async fn next(
                 digest("digest", asked.digest.as_deref())?,
                 digest("report", asked.report.as_deref())?,
             );
-            hand.approve(before, seen, simulation.as_ref())
+            hand.approve(before, seen, simulation, proof)
         }
         ActionName::Reject => {
             if asked.comment.trim().is_empty() {
@@ -439,7 +454,7 @@ async fn next(
         ActionName::Schedule => {
             let at = page::moment("at", asked.at.as_deref())?
                 .ok_or_else(|| Refused::field("at", "must be given"))?;
-            hand.schedule(before, at, simulation.as_ref())
+            hand.schedule(before, at, simulation, proof)
         }
         ActionName::Withdraw => hand.withdraw(before),
         ActionName::Comment | ActionName::Activate => Ok(before),
@@ -460,12 +475,13 @@ pub(crate) async fn activate(
         tenant: None,
         details: BTreeMap::from([("digest".to_owned(), before.digest.to_string())]),
     };
-    let simulation = simulation_of(control, &before).await?;
+    let (simulation, proof) = evidence(control, &before).await?;
+    let (simulation, proof) = (simulation.as_ref(), proof.as_ref());
     let (active, checked) = now(control, &before).await?;
     let at = control.clock.now();
     let scheduled = before.state == ChangeState::Scheduled;
     let given_back = before.clone();
-    let after = lifecycle::activated(before, active, &checked, simulation.as_ref(), at);
+    let after = lifecycle::activated(before, active, &checked, simulation, proof, at);
     if let (Err(why), true) = (&after, scheduled && deed.actor == Actor::System) {
         // What cannot go into force at its time does not try for ever.
         let comment = format!("{}: {}", why.code, why.because);
@@ -548,13 +564,20 @@ pub(crate) async fn policy_change_of(control: &Control, id: &str) -> Result<Chan
     found.ok_or_else(|| Code::NotFound.into())
 }
 
-/// The simulation that a change was submitted with, or the newest of what it is.
-async fn simulation_of(control: &Control, change: &Change) -> Result<Option<Simulation>, Refused> {
-    let (named, digest) = (change.simulation.clone(), change.digest);
+/// The simulation that a change was submitted with, or the newest of what it is, and the newest
+/// proof of it.
+async fn evidence(
+    control: &Control,
+    change: &Change,
+) -> Result<(Option<Simulation>, Option<Proof>), Refused> {
+    let (named, digest, base) = (change.simulation.clone(), change.digest, change.base);
     control
-        .read(move |c| match named {
-            Some(id) => simulation::get(c, &id),
-            None => simulation::newest_of(c, &digest),
+        .read(move |c| {
+            let simulation = match named {
+                Some(id) => simulation::get(c, &id),
+                None => simulation::newest_of(c, &digest),
+            };
+            Ok((simulation?, proof::newest_of(c, &digest, &base)?))
         })
         .await
 }

@@ -18,12 +18,14 @@ mod overview;
 mod pods;
 mod policy;
 mod preview;
+mod proofs;
 mod session;
 mod shadow;
 mod simulations;
 mod stops;
 mod tenants;
 mod tokens;
+mod transfers;
 mod usage;
 mod versions;
 
@@ -105,6 +107,9 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
         at("/api/v1/policy/changes/{id}/simulations", "POST")
             .route(web::post().to(simulations::create)),
     )
+    .service(at("/api/v1/policy/changes/{id}/proofs", "POST").route(web::post().to(proofs::create)))
+    .service(at("/api/v1/transfers", "GET").route(web::get().to(transfers::list)))
+    .service(at("/api/v1/models/{digest}/papers", "PUT").route(web::put().to(models::set_papers)))
     .service(
         at("/api/v1/policy/changes/{id}/comparison", "GET").route(web::get().to(comparison::read)),
     )

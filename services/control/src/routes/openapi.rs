@@ -6,8 +6,8 @@ use utoipa::{
 
 use super::{
     audit, changes, check, comparison, decision, emergencies, explanation, keys, legal, logs,
-    models, overview, pods, policy, preview, session, shadow, simulations, stops, tenants, tokens,
-    usage, versions,
+    models, overview, pods, policy, preview, proofs, session, shadow, simulations, stops, tenants,
+    tokens, transfers, usage, versions,
 };
 use crate::signed_in::COOKIE;
 
@@ -26,6 +26,7 @@ use crate::signed_in::COOKIE;
         changes::list, changes::create, changes::read, changes::edit, changes::act,
         comparison::read,
         simulations::create, simulations::read,
+        proofs::create, transfers::list, models::set_papers,
         shadow::read, shadow::set, shadow::end,
         explanation::read,
         stops::list, stops::create, stops::delete,

@@ -1,9 +1,10 @@
 //! A change of policy from its draft into force, and every way around the second person.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use reeve_domain::{Code, Flip};
 use reeve_policy::{Engine, default_bundle, replay::Impact};
+use reeve_worker::{prove_next, solver};
 use serde_json::{Value, json};
 
 use crate::{
@@ -359,4 +360,78 @@ async fn an_emergency_has_an_end_and_a_review_by_another() {
         .unwrap();
     assert!(stored.facts.legal.break_glass.is_some());
     assert_eq!(stored.facts.purposes.len(), 1);
+}
+
+#[actix_web::test]
+async fn without_a_proof_two_must_approve() {
+    let world = World::start().await;
+    traffic(&world);
+    let author = world.client("policy-author").await;
+    let approver = world.client("policy-approver").await;
+    let another = world.client("author-and-approver").await;
+    let change = begin(&author, RULE).await;
+    let simulation = simulate(&world, &author, &change).await;
+    let asked = author.post(&path(&change, "/proofs"), &json!({})).await;
+    assert_eq!((asked.status, &asked.json()["state"]), (202, &json!("queued")));
+    assert!(prove_next(&world.store, &*world.clock, None).unwrap());
+    assert!(!prove_next(&world.store, &*world.clock, None).unwrap());
+    let proof = read(&author, &change).await["proof"].clone();
+    assert_eq!(proof["state"], "failed");
+    assert!(proof["failure"].as_str().unwrap().contains("no solver is installed"), "{proof}");
+    act(&author, &change, "submit", json!({})).await.ok();
+    let once = act(&approver, &change, "approve", seen(&simulation)).await.ok();
+    assert_eq!(
+        (&once["state"], &once["approved_by"]),
+        (&json!("in-review"), &json!("policy-approver"))
+    );
+    act(&approver, &change, "approve", seen(&simulation)).await.problem("four-eyes-required");
+    act(&author, &change, "activate", json!({})).await.problem("wrong-state");
+    let twice = act(&another, &change, "approve", seen(&simulation)).await.ok();
+    assert_eq!(
+        (&twice["state"], &twice["approved_with"]),
+        (&json!("approved"), &json!("policy-approver"))
+    );
+    act(&author, &change, "activate", json!({})).await.ok();
+}
+
+#[actix_web::test]
+async fn an_approval_by_one_ends_where_a_proof_fails_later() {
+    let world = World::start().await;
+    traffic(&world);
+    let author = world.client("policy-author").await;
+    let approver = world.client("policy-approver").await;
+    let change = begin(&author, RULE).await;
+    let simulation = simulate(&world, &author, &change).await;
+    act(&author, &change, "submit", json!({})).await.ok();
+    act(&approver, &change, "approve", seen(&simulation)).await.ok();
+    author.post(&path(&change, "/proofs"), &json!({})).await;
+    prove_next(&world.store, &*world.clock, None).unwrap();
+    act(&author, &change, "activate", json!({})).await.problem("approval-stale");
+}
+
+#[actix_web::test]
+async fn a_solver_shows_a_call_that_a_change_denies() {
+    let program = std::env::var_os("CVC5").unwrap_or_else(|| "cvc5".into());
+    let Some(solver) = solver(Path::new(&program), Duration::from_secs(120)) else {
+        eprintln!("skipped: there is no cvc5 on this machine (`./x solver` installs one)");
+        return;
+    };
+    let world = World::start().await;
+    let author = world.client("policy-author").await;
+    let change = begin(&author, RULE).await;
+    author.post(&path(&change, "/proofs"), &json!({})).await;
+    // It waits for the solver, which no thread of the server may.
+    std::thread::scope(|scope| {
+        let prove = || prove_next(&world.store, &*world.clock, Some(&solver)).unwrap();
+        assert!(scope.spawn(prove).join().unwrap());
+    });
+    let proof = read(&author, &change).await["proof"].clone();
+    assert_eq!(proof["state"], "done", "{proof}");
+    assert_eq!(proof["report"]["newly_allowed"], json!({ "answer": "never" }));
+    let denied = &proof["report"]["newly_denied"];
+    assert_eq!(
+        (&denied["answer"], &denied["sample"]["tenant"]),
+        (&json!("sometimes"), &json!("acme"))
+    );
+    assert_eq!(denied["sample"]["rules_after"], json!(["not-for-acme"]));
 }

@@ -144,7 +144,16 @@ async fn pods_and_models_are_listed() {
         client.get("/api/v1/models").await.ok(),
         json!({ "next": null, "items": [{
         "name": "support", "version": "1", "digest": digest.to_string(), "generative": false,
-        "risk_class": "limited", "labels": ["calm", "angry"], "shared_with": [],
+        "risk_class": "limited", "conformity": false, "instructions": false, "labels": ["calm", "angry"], "shared_with": [],
     }] })
     );
+    let papers = json!({ "risk_class": "high", "conformity": true, "instructions": true });
+    let path = format!("/api/v1/models/{digest}/papers");
+    assert_eq!(client.put(&path, &papers).await.status, 204);
+    let listed = client.get("/api/v1/models").await.ok()["items"][0].clone();
+    assert_eq!((&listed["risk_class"], &listed["conformity"]), (&json!("high"), &json!(true)));
+    let other = json!({ "risk_class": "grave", "conformity": true, "instructions": true });
+    client.put(&path, &other).await.problem("invalid-request");
+    let unknown = format!("/api/v1/models/{}/papers", Digest::of(b"unknown"));
+    client.put(&unknown, &papers).await.problem("not-found");
 }

@@ -27,6 +27,7 @@ checks! {
     repositories::logs_and_their_verification,
     repositories::the_directory_is_what_a_gateway_needs,
     repositories::a_failed_change_leaves_nothing,
+    repositories::transfers,
     audit::an_outcome_tells_the_whole_call,
     audit::indexing_twice_changes_nothing,
     audit::a_gap_and_another_history_are_refused,

@@ -1,13 +1,18 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+};
 
 use reeve_domain::{
-    ApiKey, BundleDocument, Digest, JwtIssuer, KeyId, LegalFacts, ModelFacts, ModelName,
-    ModelVersion, Origin, PlanName, Pod, PodId, Region, Scope, Tenant, TenantFacts, TenantStatus,
-    UserId,
+    ApiKey, BundleDocument, Digest, Entropy as _, JwtIssuer, KeyId, LegalFacts, ModelFacts,
+    ModelName, ModelVersion, Origin, PlanName, Pod, PodId, Region, Scope, SeededEntropy,
+    SubjectHash, Tenant, TenantFacts, TenantStatus, Transfer, TransferCount, UserId,
 };
 use reeve_store::{
     Connection, Store, StoreError, api_key, directory, jwt_issuer, log, model, pod, policy,
-    revision, session, tenant, user,
+    revision, session, tenant,
+    transfer::{self, Total},
+    user,
 };
 
 use crate::rows::{at, tenant_id};
@@ -156,7 +161,9 @@ pub fn models_and_pods_are_replaced(store: &Store) {
 pub fn a_policy_bundle_is_activated_and_rolled_back(store: &Store) {
     let (one, two) = (a_bundle("{\"a\":1}"), a_bundle("{\"a\":2}"));
     assert_eq!(read(store, policy::active), None);
-    let unknown = store.write(|c| policy::activate(c, &one.digest, "ann", None, at(1), &|version| format!("signed {version}")));
+    let unknown = store.write(|c| {
+        policy::activate(c, &one.digest, "ann", None, at(1), &|version| format!("signed {version}"))
+    });
     assert!(matches!(unknown, Err(StoreError::NotFound(_))), "{unknown:?}");
     let forged = BundleDocument { digest: one.digest, document: "{}".to_owned() };
     let forged = store.write(|c| policy::insert_bundle(c, &forged, "ann", at(1)));
@@ -166,7 +173,14 @@ pub fn a_policy_bundle_is_activated_and_rolled_back(store: &Store) {
         write(store, |c| policy::insert_bundle(c, bundle, "ann", at(1)));
     }
     for (version, bundle) in [(1, &one), (2, &two), (3, &one)] {
-        assert!(bumps(store, |c| policy::activate(c, &bundle.digest, "bob", None, at(version), &|version| format!("signed {version}"))));
+        assert!(bumps(store, |c| policy::activate(
+            c,
+            &bundle.digest,
+            "bob",
+            None,
+            at(version),
+            &|version| format!("signed {version}")
+        )));
         let active = read(store, policy::active).unwrap();
         assert_eq!((active.version, &active.document), (version, &bundle.document));
         assert_eq!((active.activated_at, active.activated_by.as_str()), (at(version), "bob"));
@@ -242,7 +256,9 @@ pub fn the_directory_is_what_a_gateway_needs(store: &Store) {
         model::upsert(c, &a_model("m"))?;
         pod::upsert(c, &a_pod(false))?;
         policy::insert_bundle(c, &bundle, "ann", at(0))?;
-        policy::activate(c, &bundle.digest, "ann", None, at(0), &|version| format!("signed {version}"))
+        policy::activate(c, &bundle.digest, "ann", None, at(0), &|version| {
+            format!("signed {version}")
+        })
     });
     let loaded = read(store, directory::load);
     assert_eq!(loaded.revision, read(store, revision::current));
@@ -264,4 +280,53 @@ pub fn a_failed_change_leaves_nothing(store: &Store) {
     assert_eq!(read(store, |c| tenant::get(c, &tenant_id("acme"))), None);
     // A statement that fails inside does not stop the next change either.
     write(store, |c| tenant::insert(c, &a_tenant("acme")));
+}
+
+/// Of many who claim at once, the same person counts once and no limit is passed.
+pub fn transfers(store: &Store) {
+    let transfer = |number: u64, sensitive| Transfer {
+        entity: "group".to_owned(),
+        law: "CN".to_owned(),
+        year: 2026,
+        subject: SubjectHash::new(format!("{number:064x}")).unwrap(),
+        sensitive,
+    };
+    let id = |number| SeededEntropy::new(number).decision_id(at(0));
+    const LIMIT: u64 = 100;
+    thread::scope(|scope| {
+        for claimer in 0..4 {
+            scope.spawn(move || {
+                for number in 0..60 {
+                    // Half of the persons are those of the next claimer as well.
+                    let new = transfer(claimer * 30 + number, false);
+                    let mut permits = |count: TransferCount| count.subjects <= LIMIT;
+                    write(store, |c| transfer::claim(c, &new, &id(number), at(1), &mut permits));
+                }
+            });
+        }
+    });
+    let total = |subjects, sensitive| {
+        let (entity, law, year) = ("group".to_owned(), "CN".to_owned(), 2026);
+        vec![Total { entity, law, year, count: TransferCount { subjects, sensitive } }]
+    };
+    assert_eq!(read(store, transfer::totals), total(LIMIT, 0));
+    // What is known by a call without sensitive data is counted again for one with.
+    let known = (0..150).map(|number| transfer(number, true)).find(|new| {
+        read(store, |c| transfer::with(c, &Transfer { sensitive: false, ..new.clone() })).subjects
+            == LIMIT
+    });
+    let known = known.unwrap();
+    for _ in 0..2 {
+        let with = TransferCount { subjects: LIMIT, sensitive: 1 };
+        assert_eq!(read(store, |c| transfer::with(c, &known)), with);
+        let claimed = write(store, |c| transfer::claim(c, &known, &id(9), at(2), &mut |_| true));
+        assert_eq!(claimed, Some(with));
+    }
+    assert_eq!(read(store, transfer::totals), total(LIMIT, 1));
+    // Another year begins at nothing, and what may not be is not counted.
+    let next = Transfer { year: 2027, ..known };
+    let refused = write(store, |c| transfer::claim(c, &next, &id(9), at(3), &mut |_| false));
+    assert_eq!(refused, None);
+    let first = TransferCount { subjects: 1, sensitive: 1 };
+    assert_eq!(read(store, |c| transfer::with(c, &next)), first);
 }
