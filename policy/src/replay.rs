@@ -13,6 +13,7 @@ use crate::{bundle::Plan, engine::Engine};
 
 /// Examples that are kept of each flip.
 const EXAMPLES: usize = 5;
+const HOUR_MICROS: i64 = 3_600_000_000;
 
 /// A call as it was recorded.
 #[derive(Clone, Debug)]
@@ -43,6 +44,17 @@ pub struct Example {
 /// What became of one tenant's calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantImpact {
+    /// Calls that were replayed.
+    pub calls: u64,
+    /// Those of them that would be treated otherwise.
+    pub flips: BTreeMap<Flip, u64>,
+}
+
+/// What became of the calls of one hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HourImpact {
+    /// When the hour began.
+    pub at: Timestamp,
     /// Calls that were replayed.
     pub calls: u64,
     /// Those of them that would be treated otherwise.
@@ -106,6 +118,9 @@ pub struct Impact {
     pub flips: BTreeMap<Flip, u64>,
     /// By tenant.
     pub by_tenant: BTreeMap<TenantId, TenantImpact>,
+    /// By the hour, in the order of time; hours without calls are left out.
+    #[serde(default)]
+    pub by_hour: Vec<HourImpact>,
     /// By the rule that makes the difference; `-` where no rule permits.
     pub by_rule: BTreeMap<String, BTreeMap<Flip, u64>>,
     /// By tenant and rule.
@@ -133,6 +148,7 @@ pub struct Replay<'e> {
     sought: BTreeSet<Kind>,
     sought_then: HashMap<Digest, BTreeSet<Kind>>,
     limiters: HashMap<TenantId, Limiter>,
+    hours: BTreeMap<Timestamp, HourImpact>,
     impact: Impact,
 }
 
@@ -151,6 +167,7 @@ impl<'e> Replay<'e> {
             sought: draft.kinds(),
             sought_then: then.iter().map(|(digest, engine)| (*digest, engine.kinds())).collect(),
             limiters: HashMap::new(),
+            hours: BTreeMap::new(),
             impact: Impact {
                 policy: draft.digest(),
                 replayed: 0,
@@ -163,6 +180,7 @@ impl<'e> Replay<'e> {
                 kinds_not_sought: BTreeSet::new(),
                 flips: BTreeMap::new(),
                 by_tenant: BTreeMap::new(),
+                by_hour: Vec::new(),
                 by_rule: BTreeMap::new(),
                 by_tenant_and_rule: BTreeMap::new(),
                 examples: BTreeMap::new(),
@@ -195,6 +213,8 @@ impl<'e> Replay<'e> {
         count(&mut self.impact.replayed);
         let tenant = self.impact.by_tenant.entry(call.input.tenant.id.clone()).or_default();
         count(&mut tenant.calls);
+        let hour = self.hour(call.input.at);
+        count(&mut hour.calls);
         for rule in &now.matched {
             count(self.impact.matched.entry(rule.clone()).or_default());
         }
@@ -226,6 +246,7 @@ impl<'e> Replay<'e> {
     /// What was found.
     pub fn finish(self) -> Impact {
         let mut impact = self.impact;
+        impact.by_hour = self.hours.into_values().collect();
         impact.never_matched = self
             .draft
             .rules()
@@ -234,6 +255,12 @@ impl<'e> Replay<'e> {
             .filter(|rule| !impact.matched.contains_key(rule))
             .collect();
         impact
+    }
+
+    fn hour(&mut self, at: Timestamp) -> &mut HourImpact {
+        let since = at.as_micros().rem_euclid(HOUR_MICROS);
+        let begun = Timestamp::from_micros(at.as_micros().saturating_sub(since));
+        self.hours.entry(begun).or_insert_with(|| HourImpact { at: begun, ..HourImpact::default() })
     }
 
     fn coverage(&mut self, call: &Recorded) {
@@ -278,6 +305,8 @@ impl<'e> Replay<'e> {
     fn note(&mut self, call: &Recorded, flip: Flip, rules: &BTreeSet<RuleId>) {
         let impact = &mut self.impact;
         count(impact.flips.entry(flip).or_default());
+        count(self.hour(call.input.at).flips.entry(flip).or_default());
+        let impact = &mut self.impact;
         let tenant = &call.input.tenant.id;
         if let Some(of_tenant) = impact.by_tenant.get_mut(tenant) {
             count(of_tenant.flips.entry(flip).or_default());

@@ -157,6 +157,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{digest}/papers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change what is on file for a model version. Gateways follow within a second. */
+        put: operations["setModelPapers"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/overview": {
         parameters: {
             query?: never;
@@ -289,6 +306,26 @@ export interface paths {
         get: operations["compareChange"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{id}/proofs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask a solver whether a change newly allows or denies anything. A worker asks it; the answer is in
+         *     the change.
+         */
+        post: operations["proveChange"];
         delete?: never;
         options?: never;
         head?: never;
@@ -633,6 +670,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List how many persons' data has left. */
+        get: operations["listTransfers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/usage": {
         parameters: {
             query?: never;
@@ -798,6 +852,7 @@ export interface components {
             };
             check: components["schemas"]["CheckView"];
             simulation?: components["schemas"]["Simulation"] | null;
+            proof?: components["schemas"]["Proof"] | null;
             steps: components["schemas"]["ChangeStep"][];
             /** @description Whether the bundle that it was begun on is active still. */
             up_to_date: boolean;
@@ -1055,6 +1110,10 @@ export interface components {
             generative: boolean;
             /** @description Risk class under Regulation (EU) 2024/1689. */
             risk_class: string;
+            /** @description Whether a declaration of conformity is on file for it (Art. 47). */
+            conformity: boolean;
+            /** @description Whether instructions for use are (Art. 13). */
+            instructions: boolean;
             labels: string[];
             /** @description Tenants that may use it; empty: all. */
             shared_with: string[];
@@ -1064,6 +1123,15 @@ export interface components {
             items: components["schemas"]["Model"][];
             /** @description Always null: all of them are on one page. */
             next: string | null;
+        };
+        /** @description What is on file for a model. */
+        ModelPapers: {
+            /** @description `minimal`, `limited` or `high` (Regulation (EU) 2024/1689). */
+            risk_class: string;
+            /** @description Whether a declaration of conformity is on file for it (Art. 47). */
+            conformity: boolean;
+            /** @description Whether instructions for use are (Art. 13). */
+            instructions: boolean;
         };
         /** @description A change to be begun. */
         NewChange: {
@@ -1207,6 +1275,8 @@ export interface components {
             /** @description Everybody who worked on it; none of them may approve it. */
             editors: string[];
             approved_by?: string | null;
+            /** @description Who approved before, where two must: in review as long as nobody else did. */
+            approved_with?: string | null;
             /** @description RFC 3339. */
             scheduled_at?: string | null;
             /**
@@ -1228,6 +1298,8 @@ export interface components {
             author: string;
             /** @description The change that brought it. */
             change?: string | null;
+            /** @description The statement, signed with the installation's policy key, that gateways ask for (a JWS). */
+            statement: string;
         };
         /** @description Every activation, the newest first. */
         PolicyVersions: {
@@ -1298,6 +1370,24 @@ export interface components {
             detail?: string;
             /** @description Fields that are not valid. */
             errors?: components["schemas"]["FieldFault"][];
+        };
+        /** @description What a solver says a change allows and denies that the bundle it was begun on does not. */
+        Proof: {
+            id: string;
+            draft: string;
+            base: string;
+            /** @description `queued`, `running`, `done`, `failed`. */
+            state: string;
+            /**
+             * @description `newly_allowed` and `newly_denied`, each with `answer` `never`, which is proven, or
+             *     `sometimes` and a `sample` call; and `may_fail`, rules that fail on some calls.
+             */
+            report?: Record<string, never> | null;
+            /** @description Why there is no proof; then two persons must approve the change. */
+            failure?: string | null;
+            requested_by: string;
+            created_at: string;
+            finished_at?: string | null;
         };
         /** @description Back to what was active before. */
         Rollback: {
@@ -1463,6 +1553,32 @@ export interface components {
             items: number;
             /** @description One amount for each currency. */
             cost: components["schemas"]["Amount"][];
+        };
+        /** @description Persons whose data a legal entity has sent out of a jurisdiction in a year. */
+        TransferTotal: {
+            /** @description The legal entity, or `tenant:` and the id of a tenant that belongs to none. */
+            entity: string;
+            /** @description The jurisdiction that protects the persons. */
+            law: string;
+            /**
+             * Format: int64
+             * @description The calendar year there.
+             */
+            year: number;
+            /**
+             * Format: int64
+             * @description Distinct persons.
+             */
+            subjects: number;
+            /**
+             * Format: int64
+             * @description Those of them with sensitive data.
+             */
+            sensitive: number;
+        };
+        /** @description Totals, the newest year first. */
+        TransferTotals: {
+            items: components["schemas"]["TransferTotal"][];
         };
         /** @description One day's usage by one tenant of one model in one region. */
         UsageDay: {
@@ -1979,6 +2095,67 @@ export interface operations {
             };
             /** @description role-required */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setModelPapers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The version's digest */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelPapers"];
+            };
+        };
+        responses: {
+            /** @description It is on file */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2506,6 +2683,56 @@ export interface operations {
             };
             /** @description wrong-state: it is not in force yet */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    proveChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In the queue */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proof"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3922,6 +4149,44 @@ export interface operations {
             };
             /** @description not-found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTransfers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Totals */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferTotals"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -21,6 +21,7 @@ import { queryClient, session } from '../api/queries';
 import { count, short, when } from '../ui/format';
 import { Impact } from '../ui/impact';
 import { Card, Empty, Fault, Loaded, Screen, State, Wide } from '../ui/parts';
+import { Proof } from '../ui/proof';
 
 const PolicyEditor = lazy(() => import('../ui/policy-editor'));
 const PolicyDiff = lazy(() => import('../ui/policy-diff'));
@@ -40,8 +41,13 @@ export function Change() {
   const query = useQuery({
     queryKey: ['change', id],
     queryFn: () => data(api.GET('/api/v1/policy/changes/{id}', { params: { path: { id } } })),
-    refetchInterval: (now) =>
-      ['queued', 'running'].includes(now.state.data?.simulation?.state ?? '') ? 500 : 5_000,
+    refetchInterval: (now) => {
+      const { simulation, proof } = now.state.data ?? {};
+      const working = [simulation?.state, proof?.state].some((state) =>
+        ['queued', 'running'].includes(state ?? ''),
+      );
+      return working ? 500 : 5_000;
+    },
   });
   return (
     <Screen title={query.data?.change.title ?? t('changes.change')} note={id}>
@@ -111,7 +117,16 @@ function Summary({ detail }: { detail: Detail }) {
     <Group>
       <State value={change.state} />
       <Text>{t('change.by', { who: change.editors.join(', ') })}</Text>
-      {change.approved_by && <Text>{t('change.approved', { who: change.approved_by })}</Text>}
+      {change.approved_by && (
+        <Text>
+          {t('change.approved', {
+            who: [change.approved_with, change.approved_by].filter(Boolean).join(', '),
+          })}
+        </Text>
+      )}
+      {change.approved_by && change.state === 'in-review' && (
+        <Text fw={600}>{t('change.oneMore')}</Text>
+      )}
       {change.scheduled_at && (
         <Text>{t('change.scheduled', { at: when(change.scheduled_at, i18n.language) })}</Text>
       )}
@@ -344,6 +359,12 @@ function Simulated({ detail }: { detail: Detail }) {
       {start.isError && <Fault error={start.error} />}
       {shadow.isError && <Fault error={shadow.error} />}
       {simulation ? <Impact simulation={simulation} /> : <Empty>{t('impact.none')}</Empty>}
+      <Proof
+        change={change.id}
+        proof={detail.proof}
+        may={may && change.state !== 'activated'}
+        onAsked={() => refresh(change.id)}
+      />
     </Stack>
   );
 }
@@ -401,7 +422,8 @@ function Review({ detail }: { detail: Detail }) {
     approve:
       (state !== 'in-review' && t('change.not.inReview')) ||
       (!approver && t('changes.approverOnly')) ||
-      (own && t('change.not.own')),
+      (own && t('change.not.own')) ||
+      (change.approved_by === me && t('change.not.again')),
     reject:
       (!['in-review', 'approved', 'scheduled'].includes(state) && t('change.not.inReview')) ||
       (!approver && t('changes.approverOnly')) ||

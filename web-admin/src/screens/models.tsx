@@ -1,14 +1,16 @@
-import { Stack, Table, Text } from '@mantine/core';
-import { useQuery } from '@tanstack/react-query';
+import { Checkbox, Group, NativeSelect, Stack, Table, Text } from '@mantine/core';
+import { useMutation, useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
-import { api, data } from '../api/client';
+import { api, data, type Schema } from '../api/client';
+import { queryClient, session } from '../api/queries';
 import { short } from '../ui/format';
-import { Card, Empty, Loaded, Screen, Wide } from '../ui/parts';
+import { Card, Empty, Fault, Loaded, Screen, Wide } from '../ui/parts';
 
 export function Models() {
   const { t } = useTranslation();
   const models = useQuery({ queryKey: ['models'], queryFn: () => data(api.GET('/api/v1/models')) });
   const pods = useQuery({ queryKey: ['pods'], queryFn: () => data(api.GET('/api/v1/pods')) });
+  const may = useQuery(session).data?.user.roles.includes('operator') ?? false;
   return (
     <Screen title={t('nav.models')} note={t('models.note')}>
       <Stack gap="lg">
@@ -33,7 +35,9 @@ export function Models() {
                           <Table.Td>{model.name}</Table.Td>
                           <Table.Td>{model.version}</Table.Td>
                           <Table.Td className="mono">{short(model.digest)}</Table.Td>
-                          <Table.Td>{model.risk_class}</Table.Td>
+                          <Table.Td>
+                            <Papers model={model} may={may} />
+                          </Table.Td>
                           <Table.Td>{model.labels.join(', ')}</Table.Td>
                           <Table.Td>
                             {model.shared_with.join(', ') || t('models.everybody')}
@@ -83,5 +87,51 @@ export function Models() {
         </Card>
       </Stack>
     </Screen>
+  );
+}
+
+/** What is on file for a model that law asks for; kept at once. */
+function Papers({ model, may }: { model: Schema['Model']; may: boolean }) {
+  const { t } = useTranslation();
+  const { digest, risk_class, conformity, instructions } = model;
+  const save = useMutation({
+    mutationFn: (papers: Partial<Schema['ModelPapers']>) =>
+      data(
+        api.PUT('/api/v1/models/{digest}/papers', {
+          params: { path: { digest } },
+          body: { risk_class, conformity, instructions, ...papers },
+        }),
+      ),
+    onSuccess: () => queryClient.invalidateQueries({ queryKey: ['models'] }),
+  });
+  const disabled = !may || save.isPending;
+  return (
+    <Stack gap={4}>
+      <Group gap="sm" wrap="nowrap">
+        <NativeSelect
+          aria-label={t('models.riskOf', { model: model.name })}
+          data={['minimal', 'limited', 'high'].map((value) => ({
+            value,
+            label: t(`models.risk.${value}`),
+          }))}
+          value={risk_class}
+          disabled={disabled}
+          onChange={(event) => save.mutate({ risk_class: event.currentTarget.value })}
+        />
+        <Checkbox
+          label={t('models.conformity')}
+          checked={conformity}
+          disabled={disabled}
+          onChange={(event) => save.mutate({ conformity: event.currentTarget.checked })}
+        />
+        <Checkbox
+          label={t('models.instructions')}
+          checked={instructions}
+          disabled={disabled}
+          onChange={(event) => save.mutate({ instructions: event.currentTarget.checked })}
+        />
+      </Group>
+      {save.isError && <Fault error={save.error} />}
+    </Stack>
   );
 }

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { api, data, type Schema } from '../api/client';
 import { count, money, when } from '../ui/format';
 import { Card, Copy, Loaded, Screen, State, Wide } from '../ui/parts';
+import { Transfers } from '../ui/transfers';
 import { TryIt } from '../ui/try-it';
 
 const Cedar = lazy(() => import('../ui/cedar'));
@@ -50,7 +51,7 @@ export function Policy() {
               </Card>
               <Tabs value={tab} onChange={setTab} keepMounted={false}>
                 <Tabs.List>
-                  {['rules', 'try', 'source', 'plans', 'regions'].map((name) => (
+                  {['rules', 'try', 'source', 'plans', 'regions', 'transfers'].map((name) => (
                     <Tabs.Tab key={name} value={name}>
                       {t(`policy.${name}`)}
                     </Tabs.Tab>
@@ -98,6 +99,9 @@ export function Policy() {
                       </Table.Tbody>
                     </Table>
                   </Wide>
+                </Tabs.Panel>
+                <Tabs.Panel value="transfers" pt="md">
+                  <Transfers />
                 </Tabs.Panel>
                 <Tabs.Panel value="try" pt="md">
                   <TryIt />

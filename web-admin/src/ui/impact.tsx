@@ -1,11 +1,22 @@
-import { Alert, Group, Progress, SimpleGrid, Stack, Table, Text } from '@mantine/core';
+import { Alert, Group, Progress, SimpleGrid, Skeleton, Stack, Table, Text } from '@mantine/core';
+import { lazy, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { Schema } from '../api/client';
 import { count, money, when } from './format';
 import { ScreenLink } from './link';
 import { Card, State, Wide } from './parts';
 
+const Chart = lazy(() => import('./chart'));
+
 export const FLIPS = ['denied', 'allowed', 'redacted', 'exposed', 'rerouted'] as const;
+const COLOURS = {
+  denied: 'var(--mantine-color-red-7)',
+  allowed: 'var(--mantine-color-green-7)',
+  redacted: 'var(--mantine-color-violet-6)',
+  exposed: 'var(--mantine-color-orange-6)',
+  rerouted: 'var(--mantine-color-cyan-7)',
+  same: 'var(--mantine-color-gray-5)',
+} as const;
 type Flips = Partial<Record<(typeof FLIPS)[number], number>>;
 
 /** What a simulation found; the shape of `reeve_policy::replay::Impact`. */
@@ -20,6 +31,7 @@ export type Report = {
   flips: Flips;
   by_tenant: Record<string, { calls: number; flips: Flips }>;
   by_tenant_and_rule: Record<string, Record<string, Flips>>;
+  by_hour?: { at: number; calls: number; flips: Flips }[];
   examples: Partial<
     Record<
       (typeof FLIPS)[number],
@@ -61,6 +73,19 @@ export function Impact({ simulation }: { simulation: Schema['Simulation'] }) {
       })),
     ),
   );
+  const hours = (report.by_hour ?? []).map((hour) => {
+    const flipped = FLIPS.reduce((sum, flip) => sum + (hour.flips[flip] ?? 0), 0);
+    const day = new Date(hour.at / 1000).toLocaleString(language, {
+      day: 'numeric',
+      month: 'short',
+      hour: '2-digit',
+      minute: '2-digit',
+    });
+    return { day, ...hour.flips, same: hour.calls - flipped };
+  });
+  const series = [...FLIPS, 'same' as const]
+    .filter((key) => hours.some((hour) => (hour[key] ?? 0) > 0))
+    .map((key) => ({ key, name: t(`flip.${key}`), colour: COLOURS[key] }));
   const skipped = Object.entries(report.not_replayed);
   const examples = FLIPS.flatMap((flip) =>
     (report.examples[flip] ?? []).map((example) => ({ flip, ...example })),
@@ -87,6 +112,13 @@ export function Impact({ simulation }: { simulation: Schema['Simulation'] }) {
           </Text>
         </Card>
       </SimpleGrid>
+      {hours.length > 0 && (
+        <Card title={t('impact.overTime')}>
+          <Suspense fallback={<Skeleton height={240} />}>
+            <Chart label={t('impact.overTime')} rows={hours} series={series} />
+          </Suspense>
+        </Card>
+      )}
       <Card title={t('impact.who')}>
         {rows.length === 0 ? (
           <Text c="dimmed">{t('impact.nobody')}</Text>
