@@ -242,6 +242,15 @@ try {
   const denied = Number(await page.locator('[data-flip=denied]').innerText());
   check(`the simulation denies ${denied} calls`, denied > 0);
   check('it does not name the rule', (await page.getByText('not-acme').count()) > 0);
+  await page.getByRole('img', { name: 'By the hour' }).waitFor();
+  if (process.env.REEVE_SOLVER) {
+    await page.getByRole('button', { name: 'Prove' }).click();
+    const answer = (question) => page.locator(`[data-proof=${question}]`);
+    await answer('newly_allowed').getByText('No: proven for every call.').waitFor();
+    await answer('newly_denied').getByText('Yes, for example a call of acme-eu').waitFor();
+  } else {
+    console.log('skipped: there is no solver, so nothing is proven');
+  }
   await look('change-impact');
   await page.getByRole('button', { name: 'Let it decide in shadow' }).click();
   await page.getByText('It decides in shadow now').waitFor();
@@ -288,6 +297,19 @@ try {
   await page.waitForTimeout(1000);
   const again = await classify(tenantKey, { model: 'sample', input: 'hello' });
   check(`rolled back it answers ${again.status}`, again.status === 200);
+
+  // What is on file for a model stays on file; who has sent nobody's data abroad is told so.
+  await page.goto(`${control}/models`);
+  const conformity = () => page.getByRole('checkbox', { name: 'Conformity' }).first();
+  await conformity().check();
+  await page.waitForLoadState('networkidle');
+  await page.reload();
+  await conformity().waitFor();
+  check('the declaration was not kept', await conformity().isChecked());
+  await look('models-papers');
+  await page.goto(`${control}/policy`);
+  await page.getByRole('tab', { name: 'Transfers' }).click();
+  await page.getByText('Nobody’s data has left.').waitFor();
 
   // A stop, and a broken glass that another has to review.
   await page.goto(`${control}/emergency`);

@@ -53,16 +53,7 @@ pub struct ControlOptions {
 
 /// Starts the control plane inside an actix system. It serves while the returned server is awaited.
 pub fn server(options: ControlOptions) -> io::Result<Server> {
-    let control = web::Data::new(Control::new(
-        options.store,
-        options.log,
-        options.files,
-        options.pepper,
-        options.signer,
-        options.clock,
-        options.entropy,
-        options.secure_cookie,
-    ));
+    let control = web::Data::new(Control::new(&options));
     scheduled::start(control.clone());
     let console = web::Data::new(StaticDir(options.static_dir));
     Ok(HttpServer::new(move || {

@@ -15,6 +15,7 @@ use reeve_store::{Connection, Store, StoreError};
 use crate::{
     evidence::{ControlLog, LogFiles},
     problem::Refused,
+    server::ControlOptions,
     throttle::Throttle,
 };
 
@@ -48,19 +49,19 @@ pub(crate) struct Deed {
 }
 
 impl Control {
-    pub(crate) fn new(
-        store: Store,
-        log: Arc<dyn ControlLog>,
-        files: Arc<dyn LogFiles>,
-        pepper: Pepper,
-        signer: ActivationSigner,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        secure_cookie: bool,
-    ) -> Self {
-        let throttle = Throttle::new(Arc::clone(&clock));
-        let seen = Mutex::default();
-        Self { store, log, files, pepper, signer, clock, entropy, secure_cookie, throttle, seen }
+    pub(crate) fn new(options: &ControlOptions) -> Self {
+        Self {
+            store: options.store.clone(),
+            log: Arc::clone(&options.log),
+            files: Arc::clone(&options.files),
+            pepper: options.pepper.clone(),
+            signer: options.signer.clone(),
+            clock: Arc::clone(&options.clock),
+            entropy: Arc::clone(&options.entropy),
+            secure_cookie: options.secure_cookie,
+            throttle: Throttle::new(Arc::clone(&options.clock)),
+            seen: Mutex::default(),
+        }
     }
 
     /// Runs `work` on a thread that may block, in a transaction that only reads.

@@ -7,9 +7,8 @@
 
 use std::{
     collections::BTreeSet,
-    env,
-    ffi::OsStr,
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
@@ -92,15 +91,13 @@ impl Solver {
     /// The solver that is configured: a path, or the name of a program in `PATH`. None if there is
     /// no such program.
     pub fn find(program: &Path, deadline: Duration) -> Option<Self> {
-        let found = if program.components().count() > 1 {
-            Some(program.to_owned())
-        } else {
-            let path = env::var_os("PATH");
-            let path = path.as_deref().unwrap_or(OsStr::new(""));
-            env::split_paths(path).map(|dir| dir.join(program)).find(|file| file.is_file())
-        };
-        let program = found.filter(|file| file.is_file())?;
-        Some(Self { program, deadline })
+        let silent = Stdio::null;
+        let mut try_it = std::process::Command::new(program);
+        try_it.arg("--version").stdin(silent()).stdout(silent()).stderr(silent());
+        // It can be started, and no more is asked of it here.
+        let mut started = try_it.spawn().ok()?;
+        let ended = started.kill().and_then(|()| started.wait());
+        ended.is_ok().then(|| Self { program: program.to_owned(), deadline })
     }
 
     /// Compares two policies, for all actions. Blocks until there is an answer or the deadline.
@@ -240,7 +237,7 @@ fn sample(
 
 /// Every rule has been compiled under its id.
 fn rule(id: &PolicyId) -> Option<RuleId> {
-    RuleId::new(id.to_string()).ok()
+    RuleId::new(id).ok()
 }
 
 fn solver(fault: impl std::error::Error) -> NoAnswer {

@@ -1,5 +1,7 @@
 //! What the solver says of policies, with a real cvc5: the program that `CVC5` names, or `cvc5`.
 #![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "a test says what it expects by failing"

@@ -14,5 +14,6 @@ mod verification;
 
 pub use indexer::{IndexFailed, Indexer};
 pub use proof::{prove_next, solver};
+pub use reeve_prover::Solver;
 pub use schedule::{Intervals, run};
 pub use simulation::{Progress, SimulationFailed, simulate, simulate_next};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use reeve_domain::{Code, Flip};
 use reeve_policy::{Engine, default_bundle, replay::Impact};
-use reeve_worker::{prove_next, solver};
+use reeve_worker::{Solver, prove_next, solver};
 use serde_json::{Value, json};
 
 use crate::{
@@ -409,13 +409,23 @@ async fn an_approval_by_one_ends_where_a_proof_fails_later() {
     act(&author, &change, "activate", json!({})).await.problem("approval-stale");
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "where the solver is, as `./x test` says"
+)]
+fn installed_solver() -> Option<Solver> {
+    let program = std::env::var_os("CVC5").unwrap_or_else(|| "cvc5".into());
+    let found = solver(Path::new(&program), Duration::from_secs(120));
+    if found.is_none() {
+        eprintln!("skipped: there is no cvc5 on this machine (`./x solver` installs one)");
+    }
+    found
+}
+
 #[actix_web::test]
 async fn a_solver_shows_a_call_that_a_change_denies() {
-    let program = std::env::var_os("CVC5").unwrap_or_else(|| "cvc5".into());
-    let Some(solver) = solver(Path::new(&program), Duration::from_secs(120)) else {
-        eprintln!("skipped: there is no cvc5 on this machine (`./x solver` installs one)");
-        return;
-    };
+    let Some(solver) = installed_solver() else { return };
     let world = World::start().await;
     let author = world.client("policy-author").await;
     let change = begin(&author, RULE).await;
