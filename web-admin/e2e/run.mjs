@@ -208,6 +208,19 @@ try {
   check('it does not say why', (await page.getByText('Luhn').count()) > 0);
   await look('policy-try');
 
+  // What is on file for a model stays on file; who has sent nobody's data abroad is told so.
+  await page.goto(`${control}/models`);
+  const conformity = () => page.getByRole('checkbox', { name: 'Conformity' }).first();
+  await conformity().check();
+  await page.waitForLoadState('networkidle');
+  await page.reload();
+  await conformity().waitFor();
+  check('the declaration was not kept', await conformity().isChecked());
+  await look('models-papers');
+  await page.goto(`${control}/policy`);
+  await page.getByRole('tab', { name: 'Transfers' }).click();
+  await page.getByText('Nobody’s data has left.').waitFor();
+
   // A change of policy: written with a fault, repaired, simulated, approved by another, in force.
   await page.goto(`${control}/changes`);
   await page.getByRole('button', { name: 'New change' }).click();
@@ -297,19 +310,6 @@ try {
   await page.waitForTimeout(1000);
   const again = await classify(tenantKey, { model: 'sample', input: 'hello' });
   check(`rolled back it answers ${again.status}`, again.status === 200);
-
-  // What is on file for a model stays on file; who has sent nobody's data abroad is told so.
-  await page.goto(`${control}/models`);
-  const conformity = () => page.getByRole('checkbox', { name: 'Conformity' }).first();
-  await conformity().check();
-  await page.waitForLoadState('networkidle');
-  await page.reload();
-  await conformity().waitFor();
-  check('the declaration was not kept', await conformity().isChecked());
-  await look('models-papers');
-  await page.goto(`${control}/policy`);
-  await page.getByRole('tab', { name: 'Transfers' }).click();
-  await page.getByText('Nobody’s data has left.').waitFor();
 
   // A stop, and a broken glass that another has to review.
   await page.goto(`${control}/emergency`);

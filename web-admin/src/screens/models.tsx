@@ -104,7 +104,9 @@ function Papers({ model, may }: { model: Schema['Model']; may: boolean }) {
       ),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: ['models'] }),
   });
-  const disabled = !may || save.isPending;
+  // What was chosen is shown at once, and taken back if it cannot be kept.
+  const shown = { ...model, ...(save.isPending ? save.variables : {}) };
+  const disabled = !may;
   return (
     <Stack gap={4}>
       <Group gap="sm" wrap="nowrap">
@@ -114,19 +116,19 @@ function Papers({ model, may }: { model: Schema['Model']; may: boolean }) {
             value,
             label: t(`models.risk.${value}`),
           }))}
-          value={risk_class}
+          value={shown.risk_class}
           disabled={disabled}
           onChange={(event) => save.mutate({ risk_class: event.currentTarget.value })}
         />
         <Checkbox
           label={t('models.conformity')}
-          checked={conformity}
+          checked={shown.conformity}
           disabled={disabled}
           onChange={(event) => save.mutate({ conformity: event.currentTarget.checked })}
         />
         <Checkbox
           label={t('models.instructions')}
-          checked={instructions}
+          checked={shown.instructions}
           disabled={disabled}
           onChange={(event) => save.mutate({ instructions: event.currentTarget.checked })}
         />
