@@ -225,7 +225,8 @@ impl<'e> Replay<'e> {
         for (flip, rules) in flips {
             self.note(call, flip, &rules);
         }
-        self.limit(&call.input.tenant.id, call.input.at, call.input.items, false);
+        let usage = if now.decision.is_allowed() { usage(&call.input) } else { Usage::default() };
+        self.limit(&call.input.tenant.id, call.input.at, &usage, false);
     }
 
     /// Takes a call that was refused before it was decided.
@@ -234,7 +235,8 @@ impl<'e> Replay<'e> {
         let limited =
             matches!(code, Code::RateLimited | Code::QuotaExhausted | Code::BudgetExhausted);
         if limited {
-            self.limit(tenant, at, 1, true);
+            // How much was asked for is not on record.
+            self.limit(tenant, at, &Usage { items: 1, ..Usage::default() }, true);
         }
     }
 
@@ -283,11 +285,7 @@ impl<'e> Replay<'e> {
             count(&mut regions.entry(after.clone()).or_default().after);
         }
         let plan = self.plans.get(&call.input.tenant.id);
-        let usage = Usage {
-            items: call.input.items,
-            characters: call.input.characters,
-            ..Usage::default()
-        };
+        let usage = usage(&call.input);
         let cost = |engine: &Engine| {
             plan.and_then(|plan| engine.plan(plan)).map(|plan| plan.prices.cost(&usage))
         };
@@ -332,11 +330,12 @@ impl<'e> Replay<'e> {
         }
     }
 
-    fn limit(&mut self, tenant: &TenantId, at: Timestamp, items: u64, was_limited: bool) {
+    /// Takes a call through the draft's limits. A call that is denied behind them is not charged.
+    fn limit(&mut self, tenant: &TenantId, at: Timestamp, usage: &Usage, was_limited: bool) {
         let plan = self.plans.get(tenant).and_then(|plan| self.draft.plan(plan));
         let Some(plan) = plan else { return };
         let limiter = self.limiters.entry(tenant.clone()).or_default();
-        match limiter.admit(plan, at, items) {
+        match limiter.admit(plan, at, usage) {
             Err(code) if !was_limited => {
                 count(&mut self.impact.limits.limited);
                 let codes = self.impact.limits.by_tenant.entry(tenant.clone()).or_default();
@@ -350,6 +349,10 @@ impl<'e> Replay<'e> {
 
 fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
+}
+
+fn usage(input: &DecisionInput) -> Usage {
+    Usage { items: input.items, characters: input.characters, ..Usage::default() }
 }
 
 /// How another policy would treat a call that `active` has decided, and by which rules.
@@ -410,20 +413,23 @@ fn flips(
     flips
 }
 
-/// A plan's rate and quota for one tenant, with the times of the calls themselves.
+/// A plan's rate, quota and budget for one tenant, with the times of the calls themselves. How many
+/// calls were under way at once is not on record, so that concurrency is not limited here.
 #[derive(Default)]
 struct Limiter {
     /// When the next call would be in time (the generic cell rate algorithm, ITU-T I.371).
     due_micros: i64,
     month: Timestamp,
     items: u64,
+    spent_micros: i64,
 }
 
 impl Limiter {
-    fn admit(&mut self, plan: &Plan, at: Timestamp, items: u64) -> Result<(), Code> {
+    fn admit(&mut self, plan: &Plan, at: Timestamp, usage: &Usage) -> Result<(), Code> {
         if at.month_start() != self.month {
             self.month = at.month_start();
             self.items = 0;
+            self.spent_micros = 0;
         }
         let step = 1_000_000_i64.checked_div(i64::from(plan.requests_per_second)).unwrap_or(0);
         let tolerance = step.saturating_mul(i64::from(plan.burst).saturating_sub(1));
@@ -432,12 +438,17 @@ impl Limiter {
         if due.saturating_sub(now) > tolerance {
             return Err(Code::RateLimited);
         }
-        let used = self.items.saturating_add(items);
+        let used = self.items.saturating_add(usage.items);
         if used > plan.monthly_items {
             return Err(Code::QuotaExhausted);
         }
+        let spent = self.spent_micros.saturating_add(plan.prices.cost(usage).micros);
+        if plan.monthly_budget.is_some_and(|budget| spent > budget.micros) {
+            return Err(Code::BudgetExhausted);
+        }
         self.due_micros = due.saturating_add(step);
         self.items = used;
+        self.spent_micros = spent;
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use reeve_domain::{
-    Code, DecisionId, DecisionInput, Flip, PlanName, Purpose, Region, RuleId, TenantId, Timestamp,
+    Code, DecisionId, DecisionInput, Flip, Money, PlanName, Purpose, Region, RuleId, TenantId,
+    Timestamp, Usage,
 };
 use reeve_policy::{
     Bundle, Engine, Pack,
@@ -211,4 +212,33 @@ fn limits_are_replayed_in_the_order_of_the_calls() {
     assert_eq!((impact.limits.limited, impact.limits.unlimited), (1, 1));
     assert_eq!(impact.limits.by_tenant[&tenant], BTreeMap::from([(Code::RateLimited, 1)]));
     assert_eq!(impact.not_replayed, BTreeMap::from([("rate-limited".to_owned(), 1)]));
+}
+
+#[test]
+fn a_budget_is_replayed_with_the_prices_of_the_draft() {
+    let engine = Engine::compile(&default_bundle().document()).unwrap();
+    let mut bundle = default_bundle();
+    let plan = bundle.plans.get_mut("standard").unwrap();
+    (plan.requests_per_second, plan.burst) = (1000, 1000);
+    let price = plan.prices.cost(&Usage { items: 1, characters: 0, ..Usage::default() });
+    plan.prices.per_thousand_characters.micros = 0;
+    // Enough for two calls of one text.
+    plan.monthly_budget = Some(Money { micros: price.micros * 2 + 1, ..price });
+    let draft = Engine::compile(&bundle.document()).unwrap();
+    let tenant = TenantId::new("somebody").unwrap();
+    let plans = HashMap::from([(tenant.clone(), PlanName::new("standard").unwrap())]);
+    let known = HashMap::new();
+    let mut replay = Replay::new(&draft, &known, &plans);
+    // Three in one month, and one in the next.
+    for (number, at) in [(1, 0), (2, 1_000_000), (3, 2_000_000), (4, 32 * 86_400_000_000)] {
+        let mut input = in_the_eu().input(&[]).unwrap();
+        input.at = Timestamp::from_micros(at);
+        input.items = 1;
+        replay.decided(&recorded(&engine, number, input));
+    }
+    let impact = replay.finish();
+    assert_eq!(impact.limits.by_tenant[&tenant], BTreeMap::from([(Code::BudgetExhausted, 1)]));
+    let hours: Vec<_> =
+        impact.by_hour.iter().map(|hour| (hour.at.as_micros(), hour.calls)).collect();
+    assert_eq!(hours, [(0, 3), (32 * 86_400_000_000, 1)]);
 }

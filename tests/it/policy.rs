@@ -12,7 +12,8 @@ use std::{
 };
 
 use reeve_domain::{Clock as _, ModelName, Record, Region, Stop, StopTarget, SystemClock, UserId};
-use reeve_tests::{Answer, Client, World, wait_until};
+use reeve_store::testing::PostgresServer;
+use reeve_tests::{Answer, Client, Engine, World, WorldOptions, wait_until};
 use serde_json::{Value, json};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -65,7 +66,18 @@ impl Load {
 
 #[test]
 fn on_three_gateways_under_load_a_change_is_in_effect_within_a_second() {
-    let world = World::start().unwrap();
+    on_three_gateways(&World::start().unwrap());
+}
+
+#[test]
+fn on_postgresql_as_well() {
+    let Some(server) = PostgresServer::start_or_skip().unwrap() else { return };
+    let options = WorldOptions { engine: Engine::Postgres(server), ..WorldOptions::default() };
+    let world = World::start_with(options).unwrap();
+    on_three_gateways(&world);
+}
+
+fn on_three_gateways(world: &World) {
     let more = [world.start_gateway(2).unwrap(), world.start_gateway(3).unwrap()];
     let mut gateways = vec![world.gateway()];
     gateways.extend(more.iter().map(|(_, url)| url.clone()));
@@ -179,13 +191,20 @@ impl Person {
     }
 
     fn simulated(&self, change: &str) -> Value {
+        self.made(&self.asked_to_simulate(change))
+    }
+
+    fn asked_to_simulate(&self, change: &str) -> String {
         let queued = self.ok("POST", &format!("changes/{change}/simulations"), &json!({}));
-        let path = format!("simulations/{}", queued["id"].as_str().unwrap());
+        format!("simulations/{}", queued["id"].as_str().unwrap())
+    }
+
+    fn made(&self, simulation: &str) -> Value {
         wait_until("the simulation is made", Duration::from_secs(20), || {
-            Ok(self.ok("GET", &path, &Value::Null)["state"] == "done")
+            Ok(self.ok("GET", simulation, &Value::Null)["state"] == "done")
         })
         .unwrap();
-        self.ok("GET", &path, &Value::Null)
+        self.ok("GET", simulation, &Value::Null)
     }
 }
 
@@ -324,6 +343,7 @@ fn only_a_signed_policy_is_enforced() {
         assert_eq!(policy(&world), first, "{statement}");
     }
     // Nor after a restart.
+    world.reeve.kill().unwrap();
     world.restart().unwrap();
     assert_eq!(policy(&world), first);
     // Signed, it is enforced at once; what was signed before it does not come back.
@@ -412,4 +432,59 @@ fn of_many_persons_no_more_leave_than_may_whichever_gateway_they_come_to() {
     });
     assert!(counted.clone().count() > 5);
     assert!(counted.clone().all(|(transfer, count)| transfer.law == "CN" && count.subjects <= 20));
+}
+
+/// Whoever is in the middle of it, what is left is one of the two policies, and the rest goes on.
+#[test]
+fn a_crash_while_a_change_is_simulated_and_put_in_force_leaves_one_policy() {
+    let mut world = World::start().unwrap();
+    world.add_person("ann", &["policy-author"]).unwrap();
+    world.add_person("bob", &["policy-approver"]).unwrap();
+    for _ in 0..5 {
+        assert_eq!(world.client(&world.us).classify("hello").unwrap().status, 200);
+    }
+    world.wait_indexed().unwrap();
+    let mut files = reeve_policy::default_bundle().files();
+    files.insert("stop.cedar".to_owned(), RULE.to_owned());
+    let (ann, bob) = (Person::sign_in(&world, "ann"), Person::sign_in(&world, "bob"));
+    let begun = ann.ok("POST", "changes", &json!({ "title": "Stop Globex", "files": files }));
+    let change = begun["id"].as_str().unwrap();
+    let simulation = ann.asked_to_simulate(change);
+    world.reeve.kill().unwrap();
+    world.restart().unwrap();
+    // The simulation that was in the queue or half made is made.
+    let simulation = ann.made(&simulation);
+    ann.act(change, "submit", &json!({}));
+    let seen = json!({ "digest": simulation["draft"], "report": simulation["report_digest"] });
+    bob.act(change, "approve", &seen);
+    let document = ann.ok("GET", &format!("changes/{change}"), &Value::Null);
+    let body = json!({ "edition": document["change"]["edition"], "action": "activate" });
+    let path = format!("/api/v1/policy/changes/{change}/actions");
+    let (base, cookie, csrf) = (world.control(), bob.cookie.clone(), bob.csrf.clone());
+    let activating = thread::spawn(move || {
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Cookie", cookie.as_str()),
+            ("X-CSRF-Token", csrf.as_str()),
+        ];
+        Client::new(&base, None).post_with(&path, &headers, body.to_string().as_bytes())
+    });
+    thread::sleep(Duration::from_millis(3));
+    world.reeve.kill().unwrap();
+    drop(activating.join().unwrap());
+    world.restart().unwrap();
+    let active = world.store.read(reeve_store::policy::active).unwrap().unwrap();
+    let after = ann.ok("GET", &format!("changes/{change}"), &Value::Null);
+    let in_force = after["change"]["state"] == "activated";
+    // The change and the policy say the same, and gateways follow.
+    assert_eq!(active.digest.to_string() == document["change"]["digest"], in_force);
+    let expected = if in_force { 403 } else { 200 };
+    let client = world.client(&world.us);
+    wait_until("it is enforced", ONE_SECOND, || Ok(client.classify("hello")?.status == expected))
+        .unwrap();
+    if !in_force {
+        bob.act(change, "activate", &json!({}));
+        wait_until("it is enforced", ONE_SECOND, || Ok(client.classify("hello")?.status == 403))
+            .unwrap();
+    }
 }
