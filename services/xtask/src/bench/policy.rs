@@ -15,6 +15,9 @@ pub(super) struct Figures {
     pub(super) decide: Vec<Row>,
     pub(super) same: Same,
     pub(super) replay: Replay,
+    /// The same, with rows of the index instead of JSON in memory, and on two cores: one reads and
+    /// one decides.
+    pub(super) simulate: Option<Replay>,
 }
 
 /// One number of rules, for a call with one candidate region.
@@ -57,11 +60,15 @@ pub(super) struct Replay {
 /// Measures. A million calls take several minutes; a quick look takes 20,000.
 pub(super) fn measure(window: Window) -> anyhow::Result<Figures> {
     let work = say::begin("policy: decisions by number of rules, and replay");
-    let mut bench = command("cargo", &["bench", "-q", "-p", "reeve-policy", "--bench", "decide"]);
-    if window.measured_s > 3 {
-        bench.args(["--", "--million"]);
-    }
-    let figures = serde_json::from_str(&output(bench)?)?;
+    let bench = |package, name| {
+        let mut bench = command("cargo", &["bench", "-q", "-p", package, "--bench", name]);
+        if window.measured_s > 3 {
+            bench.args(["--", "--million"]);
+        }
+        output(bench)
+    };
+    let mut figures: Figures = serde_json::from_str(&bench("reeve-policy", "decide")?)?;
+    figures.simulate = Some(serde_json::from_str(&bench("reeve-worker", "simulate")?)?);
     work.done();
     Ok(figures)
 }

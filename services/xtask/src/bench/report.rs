@@ -136,12 +136,18 @@ fn write_policy(out: &mut String, policy: &policy::Figures) -> std::fmt::Result 
         out,
         "\n{calls} random calls decided by all rules and twice by those left: {differ} answers differ ({seconds:.0} s)."
     )?;
-    let policy::Replay { calls, reproduced, seconds } = &policy.replay;
-    writeln!(
-        out,
-        "\n{calls} recorded calls, all different, read from JSON and replayed through a draft \
-         and through the bundle that decided, on one core: {seconds:.1} s; {reproduced} reproduced."
-    )
+    for (replay, how) in [
+        (Some(&policy.replay), "read from JSON and replayed on one core"),
+        (policy.simulate.as_ref(), "read from the index in SQLite and replayed on two cores"),
+    ] {
+        let Some(policy::Replay { calls, reproduced, seconds }) = replay else { continue };
+        writeln!(
+            out,
+            "\n{calls} recorded calls, all different, {how}, through a draft and through the bundle \
+             that decided: {seconds:.1} s; {reproduced} reproduced."
+        )?;
+    }
+    Ok(())
 }
 
 /// The page with the figures, and how they came about.
