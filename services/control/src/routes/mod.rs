@@ -1,6 +1,7 @@
 //! The control plane's addresses, one file each.
 
 mod audit;
+mod change_actions;
 mod changes;
 mod check;
 mod comparison;
@@ -36,7 +37,7 @@ use actix_web::{
 };
 use reeve_domain::Code;
 
-pub(crate) use changes::activate;
+pub(crate) use change_actions::activate;
 pub(crate) use console::StaticDir;
 pub use openapi::openapi;
 
@@ -102,7 +103,10 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
             .route(web::get().to(changes::read))
             .route(web::put().to(changes::edit)),
     )
-    .service(at("/api/v1/policy/changes/{id}/actions", "POST").route(web::post().to(changes::act)))
+    .service(
+        at("/api/v1/policy/changes/{id}/actions", "POST")
+            .route(web::post().to(change_actions::act)),
+    )
     .service(
         at("/api/v1/policy/changes/{id}/simulations", "POST")
             .route(web::post().to(simulations::create)),

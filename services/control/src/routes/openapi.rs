@@ -5,9 +5,9 @@ use utoipa::{
 };
 
 use super::{
-    audit, changes, check, comparison, decision, emergencies, explanation, keys, legal, logs,
-    models, overview, pods, policy, preview, proofs, session, shadow, simulations, stops, tenants,
-    tokens, transfers, usage, versions,
+    audit, change_actions, changes, check, comparison, decision, emergencies, explanation, keys,
+    legal, logs, models, overview, pods, policy, preview, proofs, session, shadow, simulations,
+    stops, tenants, tokens, transfers, usage, versions,
 };
 use crate::signed_in::COOKIE;
 
@@ -23,7 +23,7 @@ use crate::signed_in::COOKIE;
         keys::list, keys::create, keys::revoke,
         policy::read, preview::create, check::create,
         versions::list, versions::packs, versions::bundle, versions::roll_back,
-        changes::list, changes::create, changes::read, changes::edit, changes::act,
+        changes::list, changes::create, changes::read, changes::edit, change_actions::act,
         comparison::read,
         simulations::create, simulations::read,
         proofs::create, transfers::list, models::set_papers,
