@@ -24,6 +24,10 @@ use reeve_policy::{
 use serde_json::{Value, json};
 use support::Random;
 
+/// As in `reeve`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let million = std::env::args().any(|argument| argument == "--million");
     let calls: u64 = if million { 1_000_000 } else { 20_000 };

@@ -28,9 +28,19 @@ use reeve_worker::simulate;
 use serde_json::json;
 use support::Random;
 
+/// As in `reeve`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
-    let million = std::env::args().any(|argument| argument == "--million");
-    let calls: u64 = if million { 1_000_000 } else { 20_000 };
+    // `--million`, or `--calls N`.
+    let arguments: Vec<String> = std::env::args().collect();
+    let named = |name: &str| arguments.iter().position(|argument| argument == name);
+    let calls: u64 = match (named("--million"), named("--calls")) {
+        (Some(_), _) => 1_000_000,
+        (None, Some(at)) => arguments[at + 1].parse().unwrap(),
+        (None, None) => 20_000,
+    };
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("store.sqlite").display());
     let store = Store::connect(&url).unwrap();

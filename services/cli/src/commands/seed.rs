@@ -6,8 +6,8 @@ use std::{
 use anyhow::Context as _;
 use reeve_config::Config;
 use reeve_domain::{
-    ApiKey, Clock as _, Entropy as _, KeyId, LegalFacts, PlanName, Region, Scope, SystemClock,
-    SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
+    ApiKey, BundleDocument, Clock as _, Entropy as _, KeyId, LegalFacts, PlanName, Region, Scope,
+    SystemClock, SystemEntropy, Tenant, TenantFacts, TenantId, TenantStatus, Timestamp, UserId,
 };
 use reeve_identity::{ApiKeySecret, Pepper, Role};
 use reeve_protocol::{activation::ActivationSigner, model::BundleSummary};
@@ -99,10 +99,12 @@ impl Seed {
 }
 
 fn policy(store: &Store, signer: &ActivationSigner, now: Timestamp) -> anyhow::Result<()> {
-    if store.read(reeve_store::policy::active)?.is_some() {
-        return Ok(());
-    }
-    let document = reeve_policy::default_bundle().document();
+    let document = match store.read(reeve_store::policy::active)? {
+        Some(active) if !active.statement.is_empty() => return Ok(()),
+        // From a time when nothing was signed.
+        Some(active) => BundleDocument { digest: active.digest, document: active.document },
+        None => reeve_policy::default_bundle().document(),
+    };
     let sign = signer.of(document.digest, "operator", now);
     store.write(|c| {
         reeve_store::policy::insert_bundle(c, &document, "operator", now)?;
