@@ -102,38 +102,52 @@ fn one_call(number: u64) -> DecisionInput {
     input
 }
 
+/// Engines that are measured one after the other, each new; what is told is the median.
+const REPETITIONS: usize = 5;
+
 fn decide() -> Vec<Value> {
     let sizes = [(10, 5), (50, 50), (100, 50), (200, 50), (500, 50), (1000, 50), (2000, 50)];
+    let calls: Vec<DecisionInput> = (0..20_000).map(one_call).collect();
     let mut rows = Vec::new();
     for (rules, in_force) in sizes {
         let document = bundle(rules, in_force).document();
-        let begin = Instant::now();
-        let engine = Engine::compile(&document).unwrap();
-        let compile_ms = begin.elapsed().as_secs_f64() * 1e3;
-        let calls: Vec<DecisionInput> = (0..20_000).map(one_call).collect();
-        let begin = Instant::now();
-        assert!(engine.prepare(&calls[0].tenant, &calls[0].model, calls[0].at));
-        let prepare_ms = begin.elapsed().as_secs_f64() * 1e3;
-        let timed = |calls: &[DecisionInput], how| {
-            let time = |call| {
-                let begin = Instant::now();
-                black_box(engine.decide_by(black_box(call), how));
-                begin.elapsed().as_nanos()
-            };
-            let mut times: Vec<u128> = calls.iter().map(time).collect();
-            times.sort_unstable();
-            let at = |share: usize| times[(times.len() - 1) * share / 100] as f64 / 1e3;
-            json!({ "p50_us": at(50), "p99_us": at(99) })
+        let mut figures: Vec<Vec<f64>> = Vec::new();
+        for _ in 0..REPETITIONS {
+            let begin = Instant::now();
+            let engine = Engine::compile(&document).unwrap();
+            let mut row = vec![begin.elapsed().as_secs_f64() * 1e3];
+            let begin = Instant::now();
+            assert!(engine.prepare(&calls[0].tenant, &calls[0].model, calls[0].at));
+            row.push(begin.elapsed().as_secs_f64() * 1e3);
+            row.extend(timed(&engine, &calls[..1000], Evaluation::Full));
+            row.extend(timed(&engine, &calls, Evaluation::Specialised));
+            row.extend(timed(&engine, &calls, Evaluation::Specialised));
+            figures.push(row);
+        }
+        let median = |column: usize| {
+            let mut all: Vec<f64> = figures.iter().map(|row| row[column]).collect();
+            all.sort_by(f64::total_cmp);
+            all[REPETITIONS / 2]
         };
-        let row = json!({
-            "rules": rules, "in_force": in_force, "compile_ms": compile_ms, "prepare_ms": prepare_ms,
-            "full": timed(&calls[..1000], Evaluation::Full),
-            "first": timed(&calls, Evaluation::Specialised),
-            "again": timed(&calls, Evaluation::Specialised),
-        });
-        rows.push(row);
+        let times = |column| json!({ "p50_us": median(column), "p99_us": median(column + 1) });
+        rows.push(json!({
+            "rules": rules, "in_force": in_force, "compile_ms": median(0), "prepare_ms": median(1),
+            "full": times(2), "first": times(4), "again": times(6),
+        }));
     }
     rows
+}
+
+/// Microseconds of one decision, half of them and all but one in a hundred.
+fn timed(engine: &Engine, calls: &[DecisionInput], how: Evaluation) -> [f64; 2] {
+    let time = |call| {
+        let begin = Instant::now();
+        black_box(engine.decide_by(black_box(call), how));
+        begin.elapsed().as_nanos()
+    };
+    let mut times: Vec<u128> = calls.iter().map(time).collect();
+    times.sort_unstable();
+    [50, 99].map(|share| times[(times.len() - 1) * share / 100] as f64 / 1e3)
 }
 
 /// Random calls, decided by all rules and by what is left of them.

@@ -22,6 +22,8 @@ use crate::{
 
 /// Values that are remembered for one group of rules.
 const MOST_REMEMBERED: usize = 4096;
+/// Rules that are not worth a group of their own.
+const FEW: usize = 3;
 /// Groups that are kept for whoever has the same.
 const MOST_GROUPS: usize = 10_000;
 
@@ -166,8 +168,8 @@ struct Sorted {
     entities: bool,
 }
 
-/// Sorts rules by what they read. A rule that reads less than others stands with those, unless they
-/// read what is rarely the same twice.
+/// Sorts rules by what they read. A few rules that read less than others stand with those, unless
+/// they read what is rarely the same twice; many are better asked only when what they read is new.
 fn sorted(rules: Vec<Policy>) -> Vec<Sorted> {
     let mut by_reads: BTreeMap<(bool, Vec<Attribute>), Vec<Policy>> = BTreeMap::new();
     for rule in rules {
@@ -181,7 +183,8 @@ fn sorted(rules: Vec<Policy>) -> Vec<Sorted> {
     let mut wide: Vec<Sorted> = Vec::new();
     for one in narrow {
         let holds = |other: &&mut Sorted| {
-            other.entities == one.entities
+            one.rules.len() <= FEW
+                && other.entities == one.entities
                 && one.reads.iter().all(|attribute| other.reads.contains(attribute))
                 && other.reads.iter().all(|it| !it.counts() || one.reads.contains(it))
         };
