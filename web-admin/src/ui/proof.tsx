@@ -105,6 +105,9 @@ function Answer({
       <Text size="sm">
         {t('proof.after')} <span className="mono">{sample.rules_after.join(', ') || '–'}</span>
       </Text>
+      <Text size="sm" c="dimmed">
+        {t('proof.made')}
+      </Text>
       <Code block tabIndex={0} aria-label={t('proof.sample')} mah={320}>
         {JSON.stringify(
           {
