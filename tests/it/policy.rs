@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Barrier, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -390,16 +390,19 @@ fn of_many_persons_no_more_leave_than_may_whichever_gateway_they_come_to() {
         })
         .unwrap();
     }
+    // Sixteen at once, eight at each gateway; every person comes twice, to two gateways.
+    let (gateways, together) = ([world.gateway(), url], Barrier::new(16));
     let answers: Vec<(String, Answer)> = thread::scope(|scope| {
-        let threads: Vec<_> = [world.gateway(), url.clone(), world.gateway(), url]
-            .iter()
-            .map(|url| world.client_at(url, &world.us))
-            .enumerate()
-            .map(|(number, client)| {
+        let threads: Vec<_> = (0..16)
+            .map(|number| {
+                let client = world.client_at(&gateways[number / 8], &world.us);
+                let together = &together;
                 scope.spawn(move || {
-                    // Every person comes twice, to two gateways.
-                    let subjects = (0..15).map(|at| format!("subject-{}", (number % 2) * 15 + at));
-                    let ask = |name: String| (name.clone(), of_subject(&client, &name));
+                    let subjects = (0..4).map(|at| format!("subject-{}", (number % 8) * 4 + at));
+                    let ask = |name: String| {
+                        together.wait();
+                        (name.clone(), of_subject(&client, &name))
+                    };
                     subjects.map(ask).collect::<Vec<_>>()
                 })
             })
