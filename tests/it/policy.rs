@@ -345,6 +345,10 @@ fn only_a_signed_policy_is_enforced() {
     // Nor after a restart.
     world.reeve.kill().unwrap();
     world.restart().unwrap();
+    wait_until("the pods are known again", ONE_SECOND * 5, || {
+        Ok(world.client(&world.us).classify("hello")?.code() != "no-pod-in-permitted-region")
+    })
+    .unwrap();
     assert_eq!(policy(&world), first);
     // Signed, it is enforced at once; what was signed before it does not come back.
     world.activate(&bundle).unwrap();

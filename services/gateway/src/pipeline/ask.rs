@@ -56,7 +56,10 @@ pub(super) async fn ask<T>(
             return Err(Failure { code: Code::DeadlineExceeded, asked: failure.asked });
         }
         if let Err(code) = transfer::claim(gate, clean, &pod.pod.region).await {
-            return Err(Failure { code, asked: failure.asked });
+            // It may be no transfer where another pod is.
+            failure = Failure { code, asked: failure.asked };
+            tried.push(pod.pod.id.clone());
+            continue;
         }
         let answer = ask_pod(gate, clean, model, &pod, body.clone(), left).await;
         let read = answer.and_then(|bytes| {
