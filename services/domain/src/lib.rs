@@ -37,6 +37,6 @@ pub use kind::{Kind, KindCounts};
 pub use money::{Currency, Money, MoneyOverflow};
 pub use record::{
     Actor, Caller, ControlEvent, Credential, Intent, NamesTaken, Outcome, OutcomeStatus, Record,
-    Refusal, RefusalAggregate, Timings,
+    Refusal, RefusalAggregate, Sealed, Timings,
 };
 pub use usage::Usage;

@@ -61,6 +61,17 @@ pub struct Caller {
     pub credential: Credential,
 }
 
+/// A payload that is kept beside the log, encrypted. The record commits to the ciphertext.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Names the key of tenant and subject that opens it.
+    pub key: Digest,
+    /// SHA-256 of nonce and ciphertext.
+    pub digest: Digest,
+    /// Their length.
+    pub bytes: u64,
+}
+
 /// Written before anything leaves the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -82,6 +93,9 @@ pub struct Intent {
     /// HMAC-SHA-256 of the redacted texts under a key of the gateway: proves sameness, tells
     /// nothing.
     pub payload: Digest,
+    /// The redacted texts, where policy wants them kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// What a policy in shadow would have decided otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowDifference>,
@@ -140,6 +154,9 @@ pub struct Outcome {
     pub usage: Usage,
     /// What it costs. Zero unless completed.
     pub cost: Money,
+    /// The answer, where policy wants it kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// How long it took.
     pub timings: Timings,
 }

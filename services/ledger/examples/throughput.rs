@@ -72,6 +72,7 @@ async fn ledger(
         origin: Origin::new("reeve.local/bench")?,
         commit_deadline: Duration::from_secs(10),
         headroom_bytes: 64 * 1024 * 1024,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let (ledger, _) = Ledger::open(options, key, Arc::clone(clock))?;
     let begun = clock.monotonic();

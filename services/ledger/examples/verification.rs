@@ -27,6 +27,7 @@ async fn main() -> Result<(), Fault> {
         origin: Origin::new("reeve.local/bench")?,
         commit_deadline: Duration::from_secs(10),
         headroom_bytes: 64 * 1024 * 1024,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let key = load_or_create_key(&dir.join("key.pem"), &SystemEntropy)?;
     let (ledger, _) = Ledger::open(options, key, Arc::clone(&clock))?;

@@ -3,25 +3,29 @@
 //! ```text
 //! u32 length of what follows the checksum | u32 CRC-32C of it | u8 kind | u64 index | payload
 //! ```
-//! Numbers are little-endian. The index is the entry's, or for a checkpoint its size.
+//! Numbers are little-endian. The index is the entry's, or for a checkpoint its size. Kinds: 1 an
+//! entry, 2 a checkpoint, 3 the hash of an entry whose time of keeping is over.
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     Entry,
     Checkpoint,
+    /// Stands in the place of an entry that was deleted; its payload is the leaf's hash.
+    Expired,
 }
 
 pub(crate) const HEAD: usize = 8;
 const FIXED: usize = 9;
-/// No entry is larger.
-pub(crate) const LARGEST: usize = 1024 * 1024;
+/// No entry is larger: C2SP's bundles of entries give the length two bytes.
+pub(crate) const LARGEST: usize = 65_535;
 
 pub(crate) fn write(out: &mut Vec<u8>, kind: FrameKind, index: u64, payload: &[u8]) {
     let mut body = Vec::with_capacity(payload.len().saturating_add(FIXED));
     body.push(match kind {
         FrameKind::Entry => 1,
         FrameKind::Checkpoint => 2,
+        FrameKind::Expired => 3,
     });
     body.extend_from_slice(&index.to_le_bytes());
     body.extend_from_slice(payload);
@@ -68,6 +72,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
     let kind = match kind {
         1 => FrameKind::Entry,
         2 => FrameKind::Checkpoint,
+        3 => FrameKind::Expired,
         _ => return Parsed::Damaged("a kind that no frame has"),
     };
     let index = u64::from_le_bytes(*index);

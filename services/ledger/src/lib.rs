@@ -32,21 +32,38 @@
 //! after the disk had them all, in which case they are found, committed, after a restart; their
 //! callers were told that they are not, which is the safe side.
 
+mod bundle;
+mod cipher;
+mod expire;
 mod frame;
+mod kek;
+mod keyring;
 mod keys;
 mod note;
+mod payload;
+mod publish;
+mod range;
 mod reader;
 mod receipt;
 mod segment;
 mod tiles;
 mod tree;
 mod verify;
+mod witness;
 mod writer;
 
+pub use bundle::{BundleFailed, BundleReport, BundleWriter, Manifest, verify_bundle};
+pub use expire::{Expiry, expire, expired, plan_expiry};
+pub use kek::{KekFile, KekProgram, KekUnusable, KeyEncryption, Wrapped};
+pub use keyring::{Keyring, KeyringFailed, key_name};
 pub use keys::{KeyUnusable, load_or_create_key};
 pub use note::{Checkpoint, NoteRefused, VerifierKey};
+pub use payload::{Destroyed, Payload, PayloadHead, SealedPayload, destroy_payloads, read_payload};
+pub use publish::Resource;
+pub use range::verify_range;
 pub use reader::{ReadFailed, Reader};
 pub use receipt::{ReceiptProof, ReceiptRefused, verify_receipt};
 pub use tree::{Hash, consistency_holds, inclusion_holds, leaf_hash};
-pub use verify::{Finding, FindingKind, Report, verify};
-pub use writer::{AppendError, Ledger, OpenError, Options, Receipt, Recovery};
+pub use verify::{Finding, FindingKind, Report, verify, verify_witnessed};
+pub use witness::{Witness, WitnessKey, WitnessRefused};
+pub use writer::{AppendError, Ledger, OpenError, Options, Receipt, Recovery, SEGMENT_BYTES};

@@ -101,7 +101,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    fn body(&self) -> String {
+    pub(crate) fn body(&self) -> String {
         format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root))
     }
 

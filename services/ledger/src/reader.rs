@@ -10,7 +10,7 @@ use reeve_domain::Origin;
 use crate::{
     note::Checkpoint,
     receipt::ReceiptProof,
-    segment::{self, Frames, Step},
+    segment::{self, FileId, Frames, Step},
     tiles,
     tree::{self, Hash, Subtrees, leaf_hash, node_hash},
 };
@@ -36,6 +36,12 @@ pub enum ReadFailed {
         /// What is wrong.
         what: &'static str,
     },
+    /// The entry was deleted when its time was over; its hash is left.
+    #[error("entry {0} was deleted when its time was over")]
+    Expired(u64),
+    /// The entry is longer than what can be published.
+    #[error("entry {0} is longer than what can be published")]
+    TooLong(u64),
     /// There is no such entry yet.
     #[error("the log has {size} entries, none with index {index}")]
     Beyond {
@@ -46,10 +52,12 @@ pub enum ReadFailed {
     },
 }
 
-/// Where an entry begins, to go on from there the next time.
+/// Where an entry begins, to go on from there the next time, as long as the file is the same: one
+/// from which entries were deleted is another.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     segment: u64,
+    file: FileId,
     offset: u64,
     index: u64,
 }
@@ -82,15 +90,29 @@ impl Reader {
 
     /// What the newest checkpoint says.
     pub fn newest(&self) -> Result<Checkpoint, ReadFailed> {
-        let note = self.checkpoint()?;
-        Checkpoint::read(&note)
-            .map(|(checkpoint, _)| checkpoint)
-            .map_err(|_| self.damaged(0, "`checkpoint` is not a signed checkpoint"))
+        self.newest_note().map(|(_, checkpoint)| checkpoint)
     }
 
-    /// The committed entries from `from` on, as of now.
+    pub(crate) fn newest_note(&self) -> Result<(String, Checkpoint), ReadFailed> {
+        let note = self.checkpoint()?;
+        match Checkpoint::read(&note) {
+            Ok((checkpoint, _)) => Ok((note, checkpoint)),
+            Err(_) => Err(self.damaged(0, "`checkpoint` is not a signed checkpoint")),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The committed entries from `from` on, as of now. Those that were deleted when their time was
+    /// over are left out.
     pub fn entries(&self, from: u64) -> Entries<'_> {
-        Entries { reader: self, next: from, open: None, end: None, failed: false }
+        Entries(self.leaves(from))
+    }
+
+    pub(crate) fn leaves(&self, from: u64) -> Leaves<'_> {
+        Leaves { reader: self, next: from, open: None, end: None, failed: false }
     }
 
     /// The proof that entry `index` stands in the tree of the first `size` entries.
@@ -111,23 +133,46 @@ impl Reader {
         tree::consistency_proof(&mut self.hashes(), old, new)
     }
 
-    /// Entry `index` with its proof under the newest checkpoint.
+    /// Entry `index` with its proof under the newest checkpoint that witnesses cosigned, or, if none
+    /// covers the entry yet, under the newest.
     pub fn receipt(&self, index: u64) -> Result<ReceiptProof, ReadFailed> {
-        let note = self.checkpoint()?;
-        let newest = Checkpoint::read(&note)
-            .map(|(checkpoint, _)| checkpoint)
-            .map_err(|_| self.damaged(0, "`checkpoint` is not a signed checkpoint"))?;
-        let beyond = ReadFailed::Beyond { index, size: newest.size };
-        let (_, entry) = self.entries(index).next().ok_or(beyond)??;
-        let proof = self.inclusion_proof(index, newest.size)?;
-        Ok(ReceiptProof::new(newest.origin, index, &entry, newest.size, &proof, note))
+        let (mut note, mut newest) = self.newest_note()?;
+        if let Some(cosigned) = self.cosigned()?
+            && let Ok((checkpoint, _)) = Checkpoint::read(&cosigned)
+            && checkpoint.size > index
+            && checkpoint.size <= newest.size
+        {
+            (note, newest) = (cosigned, checkpoint);
+        }
+        self.prove(index, note, newest)
     }
 
-    fn hashes(&self) -> Hashes<'_> {
+    /// Entry `index` with its proof under a checkpoint of this log, given as a note.
+    pub fn receipt_under(&self, index: u64, note: &str) -> Result<ReceiptProof, ReadFailed> {
+        let (checkpoint, _) = Checkpoint::read(note)
+            .map_err(|_| self.damaged(0, "what was given is not a signed checkpoint"))?;
+        self.prove(index, note.to_owned(), checkpoint)
+    }
+
+    fn prove(
+        &self,
+        index: u64,
+        note: String,
+        under: Checkpoint,
+    ) -> Result<ReceiptProof, ReadFailed> {
+        let beyond = ReadFailed::Beyond { index, size: under.size };
+        let Leaf::Entry(entry) = self.leaves(index).next().ok_or(beyond)??.1 else {
+            return Err(ReadFailed::Expired(index));
+        };
+        let proof = self.inclusion_proof(index, under.size)?;
+        Ok(ReceiptProof::new(under.origin, index, &entry, under.size, &proof, note))
+    }
+
+    pub(crate) fn hashes(&self) -> Hashes<'_> {
         Hashes { reader: self, leaves: HashMap::new() }
     }
 
-    fn io(&self, fault: io::Error) -> ReadFailed {
+    pub(crate) fn io(&self, fault: io::Error) -> ReadFailed {
         ReadFailed::Io { dir: self.dir.clone(), fault }
     }
 
@@ -146,7 +191,9 @@ impl Reader {
         let last = *self.last.lock();
         if let Some(place) = last.filter(|place| place.segment == first && place.index <= index) {
             let frames = Frames::resume(&path, place.offset).map_err(|fault| self.io(fault))?;
-            return Ok((frames, first));
+            if frames.file_id().ok() == Some(place.file) {
+                return Ok((frames, first));
+            }
         }
         let frames = Frames::open(&path, origin, first)
             .map_err(|fault| self.io(fault))?
@@ -155,17 +202,32 @@ impl Reader {
     }
 }
 
-/// Committed entries, each with its index.
-pub struct Entries<'a> {
+/// What stands at a place of the log.
+pub(crate) enum Leaf {
+    Entry(Vec<u8>),
+    Expired(Hash),
+}
+
+impl Leaf {
+    pub(crate) fn hash(&self) -> Hash {
+        match self {
+            Self::Entry(entry) => leaf_hash(entry),
+            Self::Expired(hash) => *hash,
+        }
+    }
+}
+
+/// Committed leaves, each with its index.
+pub(crate) struct Leaves<'a> {
     reader: &'a Reader,
     next: u64,
-    open: Option<(Frames, u64)>,
+    open: Option<(Frames, u64, FileId)>,
     end: Option<Checkpoint>,
     failed: bool,
 }
 
-impl Entries<'_> {
-    fn step(&mut self) -> Result<Option<(u64, Vec<u8>)>, ReadFailed> {
+impl Leaves<'_> {
+    fn step(&mut self) -> Result<Option<(u64, Leaf)>, ReadFailed> {
         let reader = self.reader;
         let end = match &self.end {
             Some(end) => end.clone(),
@@ -176,39 +238,46 @@ impl Entries<'_> {
         }
         let mut sought = false;
         loop {
-            let (frames, segment) = match &mut self.open {
-                Some(open) => (&mut open.0, open.1),
+            let (frames, segment, file) = match &mut self.open {
+                Some(open) => (&mut open.0, open.1, open.2),
                 None if sought => {
                     return Err(reader.damaged(self.next, "it is in no segment"));
                 }
                 None => {
                     sought = true;
-                    let open = self.open.insert(reader.seek(self.next, &end.origin)?);
-                    (&mut open.0, open.1)
+                    let (frames, segment) = reader.seek(self.next, &end.origin)?;
+                    let file = frames.file_id().map_err(|fault| reader.io(fault))?;
+                    let open = self.open.insert((frames, segment, file));
+                    (&mut open.0, open.1, open.2)
                 }
             };
-            match frames.next().map_err(|fault| reader.io(fault))? {
-                Step::Entry { index, payload } if index == self.next => {
-                    self.next = self.next.saturating_add(1);
-                    let offset = frames.offset;
-                    *reader.last.lock() = Some(Place { segment, offset, index: self.next });
-                    return Ok(Some((index, payload)));
-                }
-                Step::Entry { index, .. } if index > self.next => {
-                    return Err(reader.damaged(self.next, "another entry stands in its place"));
-                }
-                Step::Entry { .. } | Step::Checkpoint { .. } => {}
+            let (index, leaf) = match frames.next().map_err(|fault| reader.io(fault))? {
+                Step::Entry { index, payload } => (index, Leaf::Entry(payload)),
+                Step::Expired { index, leaf } => (index, Leaf::Expired(leaf)),
+                Step::Checkpoint { .. } => continue,
                 // The next entry is in the next segment.
-                Step::End => self.open = None,
+                Step::End => {
+                    self.open = None;
+                    continue;
+                }
                 Step::Torn => return Err(reader.damaged(self.next, "its segment is cut off")),
                 Step::Damaged(what) => return Err(reader.damaged(self.next, what)),
+            };
+            if index > self.next {
+                return Err(reader.damaged(self.next, "another entry stands in its place"));
+            }
+            if index == self.next {
+                self.next = self.next.saturating_add(1);
+                let offset = frames.offset;
+                *reader.last.lock() = Some(Place { segment, file, offset, index: self.next });
+                return Ok(Some((index, leaf)));
             }
         }
     }
 }
 
-impl Iterator for Entries<'_> {
-    type Item = Result<(u64, Vec<u8>), ReadFailed>;
+impl Iterator for Leaves<'_> {
+    type Item = Result<(u64, Leaf), ReadFailed>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
@@ -220,8 +289,25 @@ impl Iterator for Entries<'_> {
     }
 }
 
+/// Committed entries, each with its index.
+pub struct Entries<'a>(Leaves<'a>);
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(u64, Vec<u8>), ReadFailed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            return match self.0.next()? {
+                Ok((index, Leaf::Entry(entry))) => Some(Ok((index, entry))),
+                Ok((_, Leaf::Expired(_))) => continue,
+                Err(failed) => Some(Err(failed)),
+            };
+        }
+    }
+}
+
 /// Hashes of subtrees: from tiles where they are full, else from the entries.
-struct Hashes<'a> {
+pub(crate) struct Hashes<'a> {
     reader: &'a Reader,
     leaves: HashMap<u64, Hash>,
 }
@@ -234,9 +320,9 @@ impl Hashes<'_> {
         // Its neighbours will be asked for next.
         let width = u64::try_from(tiles::WIDTH).unwrap_or(u64::MAX);
         let first = index.checked_div(width).unwrap_or(0).saturating_mul(width);
-        for entry in self.reader.entries(first).take(tiles::WIDTH) {
-            let (at, bytes) = entry?;
-            self.leaves.insert(at, leaf_hash(&bytes));
+        for leaf in self.reader.leaves(first).take(tiles::WIDTH) {
+            let (at, leaf) = leaf?;
+            self.leaves.insert(at, leaf.hash());
         }
         self.leaves
             .get(&index)

@@ -1,14 +1,18 @@
 //! Segment files: a header line, then frames.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use reeve_domain::Origin;
 
-use crate::frame::{self, FrameKind, Parsed};
+use crate::{
+    frame::{self, FrameKind, Parsed},
+    tree::Hash,
+};
 
 pub(crate) fn dir(log: &Path) -> PathBuf {
     log.join("segments")
@@ -41,6 +45,32 @@ pub(crate) fn list(log: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(segments)
 }
 
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(data: &fs::Metadata) -> Self {
+        Self { device: data.dev(), inode: data.ino() }
+    }
+}
+
+/// Whether a path still leads to the file that is being written, and the file ends where it was
+/// left: what is written to a file that was deleted or moved away is lost.
+pub(crate) fn same_file(path: &Path, file: &File, length: u64) -> io::Result<()> {
+    let (there, open) = (fs::metadata(path)?, file.metadata()?);
+    if FileId::of(&there) != FileId::of(&open) {
+        return Err(io::Error::other("the file was replaced by another"));
+    }
+    if open.len() != length {
+        return Err(io::Error::other("the file's length was changed by somebody else"));
+    }
+    Ok(())
+}
+
 /// What comes next in a segment.
 pub(crate) enum Step {
     Entry {
@@ -51,6 +81,11 @@ pub(crate) enum Step {
         size: u64,
         note: Vec<u8>,
     },
+    /// An entry was deleted when its time was over; its hash is left.
+    Expired {
+        index: u64,
+        leaf: Hash,
+    },
     /// The file ends where a frame ends.
     End,
     /// The file ends inside a frame.
@@ -60,6 +95,7 @@ pub(crate) enum Step {
 }
 
 /// Reads the frames of one segment.
+#[derive(Debug)]
 pub(crate) struct Frames {
     file: BufReader<File>,
     /// Where the next frame begins.
@@ -90,6 +126,10 @@ impl Frames {
         Ok(Self { file, offset })
     }
 
+    pub(crate) fn file_id(&self) -> io::Result<FileId> {
+        self.file.get_ref().metadata().map(|data| FileId::of(&data))
+    }
+
     pub(crate) fn next(&mut self) -> io::Result<Step> {
         let mut bytes = Vec::with_capacity(1024);
         let head = self.fill(&mut bytes, frame::HEAD)?;
@@ -112,6 +152,10 @@ impl Frames {
                 Ok(match found.kind {
                     FrameKind::Entry => Step::Entry { index, payload },
                     FrameKind::Checkpoint => Step::Checkpoint { size: index, note: payload },
+                    FrameKind::Expired => match payload.try_into() {
+                        Ok(leaf) => Step::Expired { index, leaf },
+                        Err(_) => Step::Damaged("an expired entry without its hash"),
+                    },
                 })
             }
         }

@@ -12,14 +12,16 @@ pub(crate) const WIDTH: usize = 256;
 
 /// `tile/<level>/<index>`, the index in groups of three digits, all but the last behind an `x`.
 pub(crate) fn path(log: &Path, level: u32, index: u64) -> PathBuf {
-    let mut groups = vec![format!("{:03}", index % 1000)];
+    log.join("tile").join(level.to_string()).join(index_path(index))
+}
+
+pub(crate) fn index_path(index: u64) -> String {
+    let mut path = format!("{:03}", index % 1000);
     let mut rest = index / 1000;
     while rest > 0 {
-        groups.push(format!("x{:03}", rest % 1000));
+        path = format!("x{:03}/{path}", rest % 1000);
         rest /= 1000;
     }
-    let mut path = log.join("tile").join(level.to_string());
-    path.extend(groups.iter().rev());
     path
 }
 

@@ -4,12 +4,15 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use reeve_domain::Digest;
 use serde::Serialize;
 
 use crate::{
     note::{Checkpoint, NoteRefused, VerifierKey},
+    payload::{self, Next, Payload, Payloads},
     segment::{self, Frames, Step},
     tiles::{self, Tiler},
     tree::{Frontier, Hash, empty_root, leaf_hash},
@@ -51,7 +54,7 @@ pub struct Finding {
 }
 
 /// What verifying found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The log's name.
     pub origin: String,
@@ -59,6 +62,13 @@ pub struct Report {
     pub size: u64,
     /// The root over them, hexadecimal.
     pub root: String,
+    /// Which of them were deleted when their time was over, as first and last index of each run.
+    /// Their hashes hold; whether they could be deleted is what the retention's records say.
+    pub expired: Vec<(u64, u64)>,
+    /// Payloads that lie beside the log and are what their entries commit to.
+    pub payloads: u64,
+    /// Payloads that were destroyed.
+    pub destroyed: u64,
     /// What is wrong; nothing if empty.
     pub findings: Vec<Finding>,
 }
@@ -73,11 +83,22 @@ impl Report {
 /// Verifies the log in `dir`: against `key`, or, if none is given, against the key that lies
 /// beside the log, which proves only that the log is of one piece.
 pub fn verify(dir: &Path, key: Option<&VerifierKey>) -> Report {
+    verify_witnessed(dir, key, &[])
+}
+
+/// The same, and that every checkpoint that somebody else has seen is of this log's history: a log
+/// that was rolled back as a whole, its `checkpoint` with it, is of one piece, and only who saw
+/// more of it can tell.
+pub fn verify_witnessed(dir: &Path, key: Option<&VerifierKey>, witnessed: &[Checkpoint]) -> Report {
     let mut check = Check {
         dir: dir.to_owned(),
         tree: Frontier::default(),
         tiler: Tiler::default(),
         tiles: HashMap::new(),
+        expired: Vec::new(),
+        payloads: HashMap::new(),
+        kept: 0,
+        destroyed: 0,
         findings: Vec::new(),
     };
     let beside = check.key_beside();
@@ -96,11 +117,19 @@ pub fn verify(dir: &Path, key: Option<&VerifierKey>) -> Report {
     };
     // The newest checkpoint is read first: what is written while this runs comes behind it.
     let acknowledged = check.newest(&key);
+    check.payloads(&key);
     let (size, root, known) = check.segments(&key, acknowledged.as_ref().map_or(0, |c| c.size));
     if let Some(last) = acknowledged {
-        check.compare(&last, size, &known);
+        check.compare("checkpoint", &last, size, &known);
+    }
+    if let Some(cosigned) = check.cosigned(&key) {
+        check.compare("cosigned", &cosigned, size, &known);
+    }
+    for seen in witnessed.iter().filter(|seen| seen.origin == *key.origin()) {
+        check.compare("what a witness has seen", seen, size, &known);
     }
     check.compare_tiles(size);
+    check.compare_payloads(size);
     check.report(key.origin().to_string(), (size, root))
 }
 
@@ -109,6 +138,11 @@ struct Check {
     tree: Frontier,
     tiler: Tiler,
     tiles: HashMap<PathBuf, Vec<u8>>,
+    expired: Vec<(u64, u64)>,
+    /// What lies beside the log for each entry, as far as the entry was not met yet.
+    payloads: HashMap<u64, Digest>,
+    kept: u64,
+    destroyed: u64,
     findings: Vec<Finding>,
 }
 
@@ -118,7 +152,15 @@ impl Check {
     }
 
     fn report(self, origin: String, (size, root): (u64, Hash)) -> Report {
-        Report { origin, size, root: hex::encode(root), findings: self.findings }
+        Report {
+            origin,
+            size,
+            root: hex::encode(root),
+            expired: self.expired,
+            payloads: self.kept,
+            destroyed: self.destroyed,
+            findings: self.findings,
+        }
     }
 
     fn read(&mut self, name: &str) -> Option<String> {
@@ -247,14 +289,20 @@ impl Check {
             let at = self.tree.size();
             match frames.next() {
                 Ok(Step::Entry { index, payload }) if index == at => {
-                    let leaf = leaf_hash(&payload);
-                    self.tree.push(leaf);
-                    for tile in self.tiler.push(leaf) {
-                        let path = tiles::path(Path::new(""), tile.level, tile.index);
-                        self.tiles.insert(path, tile.hashes.as_flattened().to_vec());
+                    // What came after this began has its payload after this looked for it.
+                    if index < acknowledged {
+                        self.committed(file, index, &payload);
                     }
+                    self.leaf(leaf_hash(&payload));
                 }
-                Ok(Step::Entry { index, .. }) => {
+                Ok(Step::Expired { index, leaf }) if index == at => {
+                    match self.expired.last_mut() {
+                        Some((_, last)) if last.checked_add(1) == Some(index) => *last = index,
+                        _ => self.expired.push((index, index)),
+                    }
+                    self.leaf(leaf);
+                }
+                Ok(Step::Entry { index, .. } | Step::Expired { index, .. }) => {
                     let (kind, what) = if index > at.saturating_add(1) {
                         (FindingKind::Deletion, "entries are missing before entry")
                     } else if index < at {
@@ -303,6 +351,110 @@ impl Check {
         }
     }
 
+    fn leaf(&mut self, leaf: Hash) {
+        self.tree.push(leaf);
+        for tile in self.tiler.push(leaf) {
+            let path = tiles::path(Path::new(""), tile.level, tile.index);
+            self.tiles.insert(path, tile.hashes.as_flattened().to_vec());
+        }
+    }
+
+    /// Reads everything that lies beside the log, and checks it by itself.
+    fn payloads(&mut self, key: &VerifierKey) {
+        let files = match payload::list(&self.dir) {
+            Ok(files) => files,
+            Err(fault) => {
+                self.find(FindingKind::Unreadable, "payloads", None, fault.to_string());
+                return;
+            }
+        };
+        let last = files.len().saturating_sub(1);
+        for (number, (first, path)) in files.into_iter().enumerate() {
+            let file = format!("payloads/{first:020}.log");
+            if let Err(fault) = self.payload_file(&path, &file, key, first, number == last) {
+                self.find(FindingKind::Unreadable, &file, None, fault.to_string());
+            }
+        }
+    }
+
+    fn payload_file(
+        &mut self,
+        path: &Path,
+        file: &str,
+        key: &VerifierKey,
+        first: u64,
+        is_last: bool,
+    ) -> io::Result<()> {
+        let Some(mut payloads) = Payloads::open(path, key.origin(), first)? else {
+            // A crash while it was begun leaves a part of the header.
+            if !is_last {
+                self.header(file, first);
+            }
+            return Ok(());
+        };
+        loop {
+            let (head, begin) = match payloads.next()? {
+                Next::Payload(head, begin) => (head, begin),
+                Next::End => return Ok(()),
+                // Being written, or cut off by a crash: what entries commit to is looked for below.
+                Next::Torn | Next::Damaged if is_last => return Ok(()),
+                Next::Torn | Next::Damaged => {
+                    let detail = "what stands here is no payload".to_owned();
+                    self.find(FindingKind::Edit, file, None, detail);
+                    return Ok(());
+                }
+            };
+            let mut payload = payloads.read(&head, begin)?;
+            if payload == Payload::Damaged {
+                // It may be in the middle of being destroyed.
+                std::thread::sleep(Duration::from_millis(50));
+                payload = payloads.read(&head, begin)?;
+            }
+            match payload {
+                Payload::Kept(_) => self.kept = self.kept.saturating_add(1),
+                Payload::Destroyed => self.destroyed = self.destroyed.saturating_add(1),
+                Payload::Damaged => {
+                    let detail = "the payload's ciphertext was changed".to_owned();
+                    self.find(FindingKind::Edit, file, Some(head.index), detail);
+                }
+            }
+            self.payloads.insert(head.index, head.digest);
+        }
+    }
+
+    /// Compares what an entry commits to with what lies beside the log.
+    fn committed(&mut self, file: &str, index: u64, entry: &[u8]) {
+        let there = self.payloads.remove(&index);
+        let (kind, detail) = match (payload::commitment(entry), there) {
+            (None, None) => return,
+            (Some(sealed), Some(digest)) if sealed.digest == digest => return,
+            (Some(_), Some(_)) => (FindingKind::Edit, "commits to another payload than there is"),
+            (Some(_), None) => (FindingKind::Deletion, "its payload is missing"),
+            (None, Some(_)) => (FindingKind::Insertion, "a payload to which it does not commit"),
+        };
+        self.find(kind, file, Some(index), detail.to_owned());
+    }
+
+    /// Payloads of entries that are not there. Those behind the last entry were never
+    /// acknowledged; those of entries that were deleted must be destroyed, which is not found here.
+    fn compare_payloads(&mut self, size: u64) {
+        let expired = |index: u64| {
+            let run = self.expired.partition_point(|(_, last)| *last < index);
+            self.expired.get(run).is_some_and(|(first, _)| *first <= index)
+        };
+        let mut strays: Vec<u64> = self
+            .payloads
+            .keys()
+            .filter(|index| **index < size && !expired(**index))
+            .copied()
+            .collect();
+        strays.sort_unstable();
+        for index in strays {
+            let detail = "no entry belongs to it".to_owned();
+            self.find(FindingKind::Insertion, "payloads", Some(index), detail);
+        }
+    }
+
     fn checkpoint(
         &mut self,
         key: &VerifierKey,
@@ -339,18 +491,33 @@ impl Check {
         true
     }
 
-    /// The newest checkpoint against the entries.
-    fn compare(&mut self, last: &Checkpoint, size: u64, known: &HashMap<u64, Hash>) {
+    fn cosigned(&mut self, key: &VerifierKey) -> Option<Checkpoint> {
+        if !self.dir.join("cosigned").exists() {
+            return None;
+        }
+        let note = self.read("cosigned")?;
+        match Checkpoint::open(&note, key) {
+            Ok(checkpoint) => Some(checkpoint),
+            Err(refused) => {
+                self.find(kind_of(&refused), "cosigned", None, refused.to_string());
+                None
+            }
+        }
+    }
+
+    /// A signed checkpoint against the entries.
+    fn compare(&mut self, file: &str, last: &Checkpoint, size: u64, known: &HashMap<u64, Hash>) {
         if !self.findings.is_empty() && last.size > size {
             // What cut the walk short is named already.
             return;
         }
         if last.size > size {
-            let detail = format!("{} entries were acknowledged, {size} are there", last.size);
+            let detail =
+                format!("{} entries were acknowledged ({file}), {size} are there", last.size);
             self.find(FindingKind::Truncation, "segments", Some(size), detail);
         } else if known.get(&last.size) != Some(&last.root) {
             let detail = "is signed, but of another history than the segments".to_owned();
-            self.find(FindingKind::Fork, "checkpoint", Some(last.size), detail);
+            self.find(FindingKind::Fork, file, Some(last.size), detail);
         }
     }
 
@@ -391,7 +558,7 @@ fn header_length(key: &VerifierKey, first: u64) -> u64 {
     u64::try_from(segment::header(key.origin(), first).len()).unwrap_or(0)
 }
 
-fn kind_of(refused: &NoteRefused) -> FindingKind {
+pub(crate) fn kind_of(refused: &NoteRefused) -> FindingKind {
     match refused {
         NoteRefused::Malformed(_) | NoteRefused::Signature => FindingKind::Edit,
         NoteRefused::Origin(_) | NoteRefused::Key(_) => FindingKind::WrongKey,

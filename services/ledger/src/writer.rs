@@ -4,7 +4,6 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,13 +15,14 @@ use std::{
 
 use ed25519_dalek::SigningKey;
 use parking_lot::Mutex;
-use reeve_domain::{Clock, Origin};
+use reeve_domain::{Clock, Origin, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     frame::{self, FrameKind},
     note::{Checkpoint, NoteRefused, VerifierKey},
-    segment::{self, Frames, Step},
+    payload::{self, PayloadFile, SealedPayload},
+    segment::{self, FileId, Frames, Step, same_file},
     tiles::{self, Tile, Tiler},
     tree::{Frontier, Hash, leaf_hash},
 };
@@ -38,14 +38,18 @@ pub struct Options {
     pub commit_deadline: Duration,
     /// Entries are refused when the disk has fewer free bytes than this.
     pub headroom_bytes: u64,
+    /// A segment that has grown to this is followed by another; see [`SEGMENT_BYTES`].
+    pub segment_bytes: u64,
 }
 
 /// Entries that may wait for the writer.
 const QUEUE: usize = 8 * 1024;
 /// The largest batch.
 const BATCH: usize = 1024;
-/// A segment that has grown to this is followed by another.
-const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// How large a segment is by default.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// A segment that has been written to for so long is followed by another, too.
+const SEGMENT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often it is tried to go on after a failure, and how often free space is looked at.
 const PROBE_EVERY: Duration = Duration::from_millis(200);
 
@@ -106,6 +110,9 @@ pub enum AppendError {
     /// The disk is almost full.
     #[error("the log's disk is almost full")]
     Full,
+    /// The entry has more than 65,535 bytes, or its payload more than 64 MiB.
+    #[error("the entry or its payload is too large")]
+    TooLarge,
 }
 
 /// Where an entry stands, and the signed checkpoint that covers it.
@@ -125,6 +132,7 @@ pub struct Receipt {
 
 struct Waiting {
     entry: Vec<u8>,
+    payload: Option<SealedPayload>,
     answer: oneshot::Sender<Result<Receipt, AppendError>>,
 }
 
@@ -167,7 +175,17 @@ impl Ledger {
 
     /// Appends an entry and waits until it is durable.
     pub async fn append(&self, entry: Vec<u8>) -> Result<Receipt, AppendError> {
-        let answer = self.enqueue(entry)?;
+        self.append_with(entry, None).await
+    }
+
+    /// Appends an entry that commits to a payload, and the payload beside it; the entry is never
+    /// durable without the payload.
+    pub async fn append_with(
+        &self,
+        entry: Vec<u8>,
+        payload: Option<SealedPayload>,
+    ) -> Result<Receipt, AppendError> {
+        let answer = self.enqueue(entry, payload)?;
         match tokio::time::timeout(self.deadline, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(AppendError::Unavailable),
@@ -177,19 +195,32 @@ impl Ledger {
 
     /// The same outside an async context. Waits without the deadline.
     pub fn append_blocking(&self, entry: Vec<u8>) -> Result<Receipt, AppendError> {
-        self.enqueue(entry)?.blocking_recv().unwrap_or(Err(AppendError::Unavailable))
+        self.append_blocking_with(entry, None)
+    }
+
+    /// [`Self::append_with`] outside an async context. Waits without the deadline.
+    pub fn append_blocking_with(
+        &self,
+        entry: Vec<u8>,
+        payload: Option<SealedPayload>,
+    ) -> Result<Receipt, AppendError> {
+        self.enqueue(entry, payload)?.blocking_recv().unwrap_or(Err(AppendError::Unavailable))
     }
 
     fn enqueue(
         &self,
         entry: Vec<u8>,
+        payload: Option<SealedPayload>,
     ) -> Result<oneshot::Receiver<Result<Receipt, AppendError>>, AppendError> {
         if entry.len() > frame::LARGEST {
-            return Err(AppendError::Unavailable);
+            return Err(AppendError::TooLarge);
+        }
+        if payload.as_ref().is_some_and(|payload| !payload::fits(payload)) {
+            return Err(AppendError::TooLarge);
         }
         let (answer, answered) = oneshot::channel();
         self.queue
-            .try_send(Waiting { entry, answer })
+            .try_send(Waiting { entry, payload, answer })
             .map(|()| answered)
             .map_err(|_| AppendError::Unavailable)
     }
@@ -212,6 +243,8 @@ impl Ledger {
 
 /// An open segment, and how far it is committed.
 struct Segment {
+    first: u64,
+    begun: Timestamp,
     path: PathBuf,
     file: File,
     committed: u64,
@@ -223,9 +256,12 @@ struct Writer {
     key: SigningKey,
     clock: Arc<dyn Clock>,
     headroom: u64,
+    segment_bytes: u64,
     tree: Frontier,
     tiler: Tiler,
     segment: Segment,
+    /// Where the segment's payloads go, if there are any.
+    payloads: Option<PayloadFile>,
     /// A write failed: the segment may hold more than what is committed.
     failed: bool,
     last_probe: Option<Duration>,
@@ -282,7 +318,8 @@ impl Writer {
             tiles::keep(&dir, tile).map_err(io)?;
         }
         if segment.is_none() {
-            segment = Some(begin(&dir, &options.origin, tree.size()).map_err(io)?);
+            let begun = begin(&dir, &options.origin, tree.size(), clock.now()).map_err(io)?;
+            segment = Some(begun);
         }
         let Some(segment) = segment else {
             return Err(io(io::Error::other("no segment to write to")));
@@ -290,6 +327,8 @@ impl Writer {
         segment.file.set_len(segment.committed).map_err(io)?;
         segment.file.sync_all().map_err(io)?;
         let size = tree.size();
+        let payloads =
+            PayloadFile::resume(&dir, &options.origin, segment.first, size).map_err(io)?;
         let checkpoint = Checkpoint { origin: options.origin.clone(), size, root: tree.root() };
         let note: Arc<str> = checkpoint.sign(&key).into();
         publish(&dir, &note).map_err(io)?;
@@ -299,9 +338,11 @@ impl Writer {
             key,
             clock,
             headroom: options.headroom_bytes,
+            segment_bytes: options.segment_bytes,
             tree,
             tiler,
             segment,
+            payloads,
             failed: false,
             last_probe: None,
             last_space: None,
@@ -357,8 +398,12 @@ impl Writer {
         let (mut tree, mut tiler) = (self.tree.clone(), self.tiler.clone());
         let mut bytes = Vec::with_capacity(batch.len().saturating_mul(1024));
         let (mut leaves, mut full) = (Vec::with_capacity(batch.len()), Vec::new());
+        let mut payloads = Vec::new();
         for waiting in batch {
             let leaf = leaf_hash(&waiting.entry);
+            if let Some(payload) = &waiting.payload {
+                payload::write(&mut payloads, tree.size(), payload);
+            }
             frame::write(&mut bytes, FrameKind::Entry, tree.size(), &waiting.entry);
             tree.push(leaf);
             full.extend(tiler.push(leaf));
@@ -368,7 +413,7 @@ impl Writer {
             Checkpoint { origin: self.origin.clone(), size: tree.size(), root: tree.root() };
         let note: Arc<str> = checkpoint.sign(&self.key).into();
         frame::write(&mut bytes, FrameKind::Checkpoint, tree.size(), note.as_bytes());
-        let written = self.write(&bytes, &note, &full);
+        let written = self.write(&bytes, &payloads, &note, &full);
         if let Err(fault) = written {
             tracing::error!(error = %fault, log = %self.origin, "a commit failed: the log is unavailable");
             self.failed = true;
@@ -380,14 +425,28 @@ impl Writer {
         Ok((first, leaves, note))
     }
 
-    fn write(&mut self, bytes: &[u8], note: &str, full: &[Tile]) -> io::Result<()> {
-        self.still_there()?;
-        if self.segment.committed >= SEGMENT_BYTES {
-            self.segment = begin(&self.dir, &self.origin, self.tree.size())?;
+    fn write(
+        &mut self,
+        bytes: &[u8],
+        payloads: &[u8],
+        note: &str,
+        full: &[Tile],
+    ) -> io::Result<()> {
+        let Segment { path, file, committed, .. } = &self.segment;
+        same_file(path, file, *committed)?;
+        if self.segment.committed >= self.segment_bytes || self.is_old() {
+            self.segment = begin(&self.dir, &self.origin, self.tree.size(), self.clock.now())?;
+        }
+        // An entry that commits to a payload is never there without it.
+        if !payloads.is_empty() {
+            self.payload_file()?.append(payloads)?;
         }
         self.segment.file.write_all(bytes)?;
         self.segment.file.sync_data()?;
         publish(&self.dir, note)?;
+        if let Some(file) = self.payloads.as_mut().filter(|_| !payloads.is_empty()) {
+            file.keep(payloads);
+        }
         self.segment.committed =
             self.segment.committed.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         for tile in full {
@@ -395,19 +454,6 @@ impl Writer {
             if let Err(fault) = tiles::keep(&self.dir, tile) {
                 tracing::warn!(error = %fault, "a tile could not be written");
             }
-        }
-        Ok(())
-    }
-
-    /// Whether the segment's path still leads to the file that is being written: what is written
-    /// to a file that was deleted or moved away is lost.
-    fn still_there(&self) -> io::Result<()> {
-        let (path, open) = (fs::metadata(&self.segment.path)?, self.segment.file.metadata()?);
-        if (path.dev(), path.ino()) != (open.dev(), open.ino()) {
-            return Err(io::Error::other("the segment was replaced by another file"));
-        }
-        if open.len() != self.segment.committed {
-            return Err(io::Error::other("the segment's length was changed by somebody else"));
         }
         Ok(())
     }
@@ -436,7 +482,7 @@ impl Writer {
     fn resume(&mut self) -> io::Result<()> {
         let path = fs::metadata(&self.segment.path)?;
         let open = self.segment.file.metadata()?;
-        if (path.dev(), path.ino()) != (open.dev(), open.ino()) {
+        if FileId::of(&path) != FileId::of(&open) {
             return Err(io::Error::other("the segment was replaced by another file"));
         }
         if open.len() < self.segment.committed {
@@ -446,14 +492,35 @@ impl Writer {
         let old = OpenOptions::new().write(true).open(&self.segment.path)?;
         old.set_len(self.segment.committed)?;
         old.sync_all()?;
+        if let Some(payloads) = &self.payloads
+            && payloads.first() == self.segment.first
+        {
+            payloads.cut()?;
+        }
         let checkpoint = Checkpoint {
             origin: self.origin.clone(),
             size: self.tree.size(),
             root: self.tree.root(),
         };
         publish(&self.dir, &checkpoint.sign(&self.key))?;
-        self.segment = begin(&self.dir, &self.origin, self.tree.size())?;
+        self.segment = begin(&self.dir, &self.origin, self.tree.size(), self.clock.now())?;
+        self.payloads = None;
         Ok(())
+    }
+
+    /// Whether entries have been collected in the segment for long enough: only what is in a
+    /// segment that is closed can be deleted when its time is over.
+    fn is_old(&self) -> bool {
+        self.tree.size() > self.segment.first
+            && self.clock.now().since(self.segment.begun) >= SEGMENT_AGE
+    }
+
+    fn payload_file(&mut self) -> io::Result<&mut PayloadFile> {
+        let first = self.segment.first;
+        match self.payloads.take() {
+            Some(file) if file.first() == first => Ok(self.payloads.insert(file)),
+            _ => Ok(self.payloads.insert(PayloadFile::begin(&self.dir, &self.origin, first)?)),
+        }
     }
 
     fn has_space(&mut self) -> bool {
@@ -492,7 +559,7 @@ fn claim(dir: &Path, verifier: &VerifierKey) -> Result<(), OpenError> {
 }
 
 /// Begins a segment, durable before it is used.
-fn begin(dir: &Path, origin: &Origin, first: u64) -> io::Result<Segment> {
+fn begin(dir: &Path, origin: &Origin, first: u64, now: Timestamp) -> io::Result<Segment> {
     let path = segment::path(dir, first);
     let header = segment::header(origin, first);
     // A segment of the same name can only be one that holds nothing committed.
@@ -501,7 +568,15 @@ fn begin(dir: &Path, origin: &Origin, first: u64) -> io::Result<Segment> {
     file.sync_all()?;
     File::open(segment::dir(dir))?.sync_all()?;
     let file = OpenOptions::new().append(true).open(&path)?;
-    Ok(Segment { path, file, committed: u64::try_from(header.len()).unwrap_or(u64::MAX) })
+    let committed = u64::try_from(header.len()).unwrap_or(u64::MAX);
+    Ok(Segment { first, begun: now, path, file, committed })
+}
+
+/// When a segment was begun; where the file system does not tell, when it was last written to.
+fn begun(data: &fs::Metadata) -> Timestamp {
+    let at = data.created().or_else(|_| data.modified()).ok();
+    let since = at.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// Puts a checkpoint in the place of the one before in a single step.
@@ -560,6 +635,10 @@ fn recover(dir: &Path, verifier: &VerifierKey) -> Result<Recovered, OpenError> {
                     tree.push(leaf);
                     tiles.extend(tiler.push(leaf));
                 }
+                Step::Expired { index, leaf } if index == tree.size() => {
+                    tree.push(leaf);
+                    tiles.extend(tiler.push(leaf));
+                }
                 Step::Checkpoint { note, .. } => {
                     let note = String::from_utf8_lossy(&note);
                     let found = Checkpoint::open(&note, verifier)
@@ -578,8 +657,8 @@ fn recover(dir: &Path, verifier: &VerifierKey) -> Result<Recovered, OpenError> {
                 }
                 Step::End => break,
                 // Never acknowledged, if what was acknowledged is all here: compared by the caller.
-                Step::Torn | Step::Damaged(_) | Step::Entry { .. } if is_last => break,
-                Step::Torn | Step::Damaged(_) | Step::Entry { .. } => {
+                _ if is_last => break,
+                Step::Torn | Step::Damaged(_) | Step::Entry { .. } | Step::Expired { .. } => {
                     return Err(tampered(format!("`{}` is damaged", path.display())));
                 }
             }
@@ -591,7 +670,8 @@ fn recover(dir: &Path, verifier: &VerifierKey) -> Result<Recovered, OpenError> {
         }
         done.discarded = done.discarded.saturating_add(rest);
         let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
-        done.segment = Some(Segment { path, file, committed });
+        let begun = begun(&fs::metadata(&path).map_err(io)?);
+        done.segment = Some(Segment { first, begun, path, file, committed });
     }
     Ok(done)
 }

@@ -26,6 +26,7 @@ fn write(dir: &Path) -> String {
         origin: Origin::new("reeve.test/independent").unwrap(),
         commit_deadline: Duration::from_secs(10),
         headroom_bytes: 0,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let key = SigningKey::from_bytes(&[3; 32]);
     let clock = Arc::new(FixedClock::new(Timestamp::from_micros(0)));

@@ -43,6 +43,7 @@ fn try_open(dir: &Path, key: SigningKey) -> Result<(Ledger, Recovery), OpenError
         origin: origin(),
         commit_deadline: Duration::from_secs(2),
         headroom_bytes: 1,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     Ledger::open(options, key, Arc::new(SystemClock::default()))
 }
@@ -358,6 +359,7 @@ fn a_full_disk_refuses_before_it_is_full() {
         origin: origin(),
         commit_deadline: Duration::from_secs(2),
         headroom_bytes: u64::MAX,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let (ledger, _) = Ledger::open(options, key(), Arc::new(SystemClock::default())).unwrap();
     assert_eq!(ledger.append_blocking(b"a".to_vec()).unwrap_err(), AppendError::Full);

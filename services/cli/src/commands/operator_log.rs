@@ -32,6 +32,7 @@ pub(crate) fn record(
         origin: Origin::new("reeve.local/operator")?,
         commit_deadline: Duration::from_millis(config.ledger.commit_deadline_ms),
         headroom_bytes: config.ledger.headroom_bytes,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let (ledger, _) = Ledger::open(options, key, Arc::new(clock))?;
     ledger

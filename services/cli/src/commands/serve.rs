@@ -197,6 +197,7 @@ fn open(
         origin: origin.clone(),
         commit_deadline: Duration::from_millis(section.commit_deadline_ms),
         headroom_bytes: section.headroom_bytes,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let (ledger, recovery) = Ledger::open(options, key, Arc::clone(&parts.clock))?;
     tracing::info!(

@@ -62,6 +62,7 @@ fn open(dir: &Path, origin: Origin, seed: u8, clock: &Arc<FixedClock>) -> Ledger
         origin,
         commit_deadline: Duration::from_secs(10),
         headroom_bytes: 0,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
     };
     let clock: Arc<FixedClock> = Arc::clone(clock);
     Ledger::open(options, SigningKey::from_bytes(&[seed; 32]), clock).unwrap().0

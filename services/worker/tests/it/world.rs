@@ -72,6 +72,7 @@ impl World {
             origin: origin(),
             commit_deadline: Duration::from_secs(10),
             headroom_bytes: 0,
+            segment_bytes: reeve_ledger::SEGMENT_BYTES,
         };
         Ledger::open(options, SigningKey::from_bytes(&[7; 32]), self.clock()).unwrap().0
     }
