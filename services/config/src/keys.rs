@@ -13,4 +13,9 @@ pub struct Keys {
     /// The key that signs which policy is in force; its public half, which is all that a gateway
     /// needs, lies beside it with the ending `pub`.
     pub policy: PathBuf,
+    /// The key-encryption keys, which wrap the keys of sealed payloads.
+    pub kek: PathBuf,
+    /// The program that wraps keys with a key management service instead, and its arguments; empty:
+    /// the file is used.
+    pub kms: Vec<String>,
 }

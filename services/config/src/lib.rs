@@ -20,7 +20,7 @@ use serde::Deserialize;
 pub use control::Control;
 pub use gateway::Gateway;
 pub use keys::Keys;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Witness, WitnessAddress};
 pub use store::Store;
 pub use telemetry::{LogFormat, Telemetry};
 pub use worker::Worker;
@@ -43,6 +43,8 @@ pub struct Config {
     pub store: Store,
     /// How logs are written.
     pub ledger: Ledger,
+    /// The witness that this process is.
+    pub witness: Witness,
     /// Secrets.
     pub keys: Keys,
     /// Logs, traces, metrics.
@@ -92,7 +94,7 @@ impl Config {
     }
 
     fn resolve(&mut self) {
-        let Self { data_dir, gateway, control, store, keys, .. } = self;
+        let Self { data_dir, gateway, control, store, keys, witness, .. } = self;
         for path in [
             &mut gateway.ledger_dir,
             &mut gateway.ledger_key,
@@ -102,6 +104,9 @@ impl Config {
             &mut keys.pepper,
             &mut keys.warrant,
             &mut keys.policy,
+            &mut keys.kek,
+            &mut witness.key,
+            &mut witness.dir,
         ] {
             *path = data_dir.join(&*path);
         }

@@ -13,6 +13,7 @@ use reeve_identity::Pepper;
 use reeve_protocol::activation::ActivationSigner;
 use reeve_store::Store;
 use reeve_telemetry::metrics;
+use reeve_witness::Host;
 
 use crate::{
     evidence::{ControlLog, LogFiles},
@@ -37,6 +38,8 @@ pub struct ControlOptions {
     pub log: Arc<dyn ControlLog>,
     /// All logs, for proofs and verification.
     pub files: Arc<dyn LogFiles>,
+    /// The witness that the control plane is for logs, if it is one.
+    pub witness: Option<web::Data<Host>>,
     /// Keyed hashing of API keys.
     pub pepper: Pepper,
     /// Signs policies that are put in force.
@@ -56,6 +59,7 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
     let control = web::Data::new(Control::new(&options));
     scheduled::start(control.clone());
     let console = web::Data::new(StaticDir(options.static_dir));
+    let witness = options.witness;
     Ok(HttpServer::new(move || {
         App::new()
             .app_data(control.clone())
@@ -65,6 +69,7 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
                 web::PathConfig::default()
                     .error_handler(|_, _| Refused::from(Code::RouteNotFound).into()),
             )
+            .configure(reeve_witness::configure(witness.clone()))
             .configure(routes::configure)
             .wrap(security_headers())
             .wrap(from_fn(request_id))

@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use reeve_domain::{Clock, Code, Entropy};
 use reeve_identity::Pepper;
-use reeve_ledger::Ledger;
+use reeve_ledger::{Keyring, Ledger};
 use reeve_limits::Limits;
 use reeve_protocol::{activation::ActivationVerifier, warrant::WarrantSigner};
 use reeve_store::Store;
@@ -23,6 +23,7 @@ pub struct Shared {
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     pub(crate) ledger: Ledger,
     pub(crate) ledger_dir: PathBuf,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Limits,
     pub(crate) pods: PodBoard,
     pub(crate) anonymous: AnonymousRefusals,

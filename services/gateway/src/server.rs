@@ -14,10 +14,11 @@ use actix_web::{
 use arc_swap::ArcSwapOption;
 use reeve_domain::{Clock, Entropy};
 use reeve_identity::Pepper;
-use reeve_ledger::Ledger;
+use reeve_ledger::{Keyring, Ledger};
 use reeve_limits::Limits;
 use reeve_protocol::{activation::ActivationVerifier, warrant::WarrantSigner};
 use reeve_store::Store;
+use reeve_witness::Host;
 
 use crate::{
     anonymous::AnonymousRefusals,
@@ -38,6 +39,10 @@ pub struct GatewayOptions {
     pub ledger: Ledger,
     /// The log's directory, for proofs and for what a crash left open.
     pub ledger_dir: PathBuf,
+    /// The keys of the payloads beside the log.
+    pub keyring: Keyring,
+    /// The witness that this gateway is for other logs, if it is one.
+    pub witness: Option<web::Data<Host>>,
     /// The store that tenants, keys and policy are read from.
     pub store: Store,
     /// Keyed hashing of keys, subjects and payloads.
@@ -105,6 +110,7 @@ impl Gateway {
             snapshot: ArcSwapOption::empty(),
             ledger: options.ledger,
             ledger_dir: options.ledger_dir,
+            keyring: Arc::new(options.keyring),
             limits,
             pods: PodBoard::default(),
             anonymous: AnonymousRefusals::default(),
@@ -124,9 +130,11 @@ impl Gateway {
         background::first_snapshot(&shared).await;
         background::start(&Gate::new(Arc::clone(&shared)), &shared);
         let of_worker = Arc::clone(&shared);
+        let witness = options.witness;
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(Gate::new(Arc::clone(&of_worker))))
+                .configure(reeve_witness::configure(witness.clone()))
                 .configure(routes::configure)
         })
         .workers(options.workers.max(1))

@@ -84,6 +84,7 @@ pub(crate) async fn close_orphans(
             names: None,
             usage: Usage::default(),
             cost: Money::default(),
+            sealed: None,
             timings: Timings::default(),
         }));
         append(ledger, &outcome).await?;

@@ -138,6 +138,7 @@ struct Waiting {
 
 struct State {
     available: AtomicBool,
+    condemned: AtomicBool,
     size: AtomicU64,
     checkpoint: Mutex<Arc<str>>,
 }
@@ -161,6 +162,7 @@ impl Ledger {
         let (writer, recovery, note) = Writer::open(&options, key, clock)?;
         let state = Arc::new(State {
             available: AtomicBool::new(true),
+            condemned: AtomicBool::new(false),
             size: AtomicU64::new(recovery.size),
             checkpoint: Mutex::new(note),
         });
@@ -212,6 +214,9 @@ impl Ledger {
         entry: Vec<u8>,
         payload: Option<SealedPayload>,
     ) -> Result<oneshot::Receiver<Result<Receipt, AppendError>>, AppendError> {
+        if self.state.condemned.load(Ordering::Acquire) {
+            return Err(AppendError::Unavailable);
+        }
         if entry.len() > frame::LARGEST {
             return Err(AppendError::TooLarge);
         }
@@ -228,6 +233,12 @@ impl Ledger {
     /// Whether the last commit succeeded.
     pub fn is_available(&self) -> bool {
         self.state.available.load(Ordering::Acquire)
+    }
+
+    /// Takes no entry any more: somebody found that the log is not the one that it was.
+    pub fn condemn(&self) {
+        self.state.condemned.store(true, Ordering::Release);
+        self.state.available.store(false, Ordering::Release);
     }
 
     /// Committed entries.
@@ -359,7 +370,8 @@ impl Writer {
                 return;
             }
             let outcome = self.commit(&batch);
-            state.available.store(outcome.is_ok(), Ordering::Release);
+            let condemned = state.condemned.load(Ordering::Acquire);
+            state.available.store(outcome.is_ok() && !condemned, Ordering::Release);
             match outcome {
                 Ok((first, leaves, note)) => {
                     state.size.store(self.tree.size(), Ordering::Release);

@@ -84,6 +84,7 @@ fn record(store: &Store, engine: &Engine, calls: u64) {
             subject: None,
             redactions: BTreeMap::new(),
             payload: Digest::of(&number.to_le_bytes()),
+            sealed: None,
             shadow: None,
             input,
             decision,

@@ -1,8 +1,9 @@
 use std::{fs, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use reeve_domain::SystemEntropy;
+use reeve_domain::{Origin, SystemEntropy};
 use reeve_identity::Pepper;
+use reeve_ledger::WitnessKey;
 
 use super::say;
 
@@ -40,6 +41,12 @@ impl Init {
                 reeve_protocol::keys::write_key_pair(&private, &public, &SystemEntropy)?;
             }
         }
+        let witness = reeve_ledger::load_or_create_key(
+            &secrets.join("witness.pem"),
+            &SystemEntropy,
+        )?;
+        let name = Origin::new("reeve.local/witness")?;
+        let witness = WitnessKey::new(name, witness.verifying_key());
         let file = data.join("reeve.toml");
         let static_dir = match &self.static_dir {
             Some(dir) => dir.canonicalize().unwrap_or_else(|_| dir.clone()),
@@ -53,8 +60,14 @@ impl Init {
                  data_dir = {data:?}\n\n\
                  [gateway]\nlisten = \"{}\"\n\n\
                  [control]\nlisten = \"{}\"\nstatic_dir = {static_dir:?}\n\n\
-                 [store]\nurl = {:?}\n",
-                self.gateway_listen, self.control_listen, self.store
+                 [store]\nurl = {:?}\n\n\
+                 [ledger]\n\
+                 # The control plane cosigns the logs' checkpoints.\n\
+                 witnesses = [{{ url = \"{}\", key = \"{witness}\" }}]\n",
+                self.gateway_listen,
+                self.control_listen,
+                self.store,
+                witness_url(self.control_listen)
             ),
         };
         fs::write(&file, text)?;
@@ -62,10 +75,26 @@ impl Init {
     }
 }
 
-/// Replaces `listen` in `[gateway]` and `[control]`.
+/// Where the control plane's witness is for programs of this machine.
+fn witness_url(mut control: SocketAddr) -> String {
+    if control.ip().is_unspecified() {
+        control.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{control}/witness")
+}
+
+/// Replaces `listen` in `[gateway]` and `[control]`, and the control plane's address as a witness.
 fn with_addresses(text: &str, gateway: SocketAddr, control: SocketAddr) -> String {
     let mut section = "";
     let mut out = String::with_capacity(text.len());
+    let before = text
+        .split_once("[control]\nlisten = \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .and_then(|(address, _)| address.parse().ok());
+    let text = before.map_or_else(
+        || text.to_owned(),
+        |before| text.replace(&witness_url(before), &witness_url(control)),
+    );
     for line in text.lines() {
         if line.starts_with('[') {
             section = line;
@@ -106,6 +135,9 @@ mod tests {
         let second = reeve_config::Config::load(Some(&file)).unwrap();
         assert_eq!(second.gateway.listen.port(), 2000);
         assert_eq!(second.control.listen.port(), 2001);
+        assert_eq!(first.ledger.witnesses[0].url, "http://127.0.0.1:1001/witness");
+        assert_eq!(second.ledger.witnesses[0].url, "http://127.0.0.1:2001/witness");
+        assert_eq!(second.ledger.witnesses[0].key, first.ledger.witnesses[0].key);
         assert_eq!(second.worker.index_ms, 77);
         assert_eq!(fs::read(&second.keys.pepper).unwrap(), pepper);
     }

@@ -12,10 +12,16 @@ pub(crate) mod serve;
 pub(crate) mod tenant;
 pub(crate) mod user;
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use reeve_config::Config;
+use reeve_domain::SystemEntropy;
+use reeve_ledger::{KekFile, KekProgram, KeyEncryption, Keyring};
 use reeve_protocol::{activation::ActivationSigner, keys::read_signing_key};
 use reeve_store::Store;
 
@@ -38,4 +44,25 @@ pub(crate) fn activation_signer(config: &Config) -> anyhow::Result<ActivationSig
 /// The store that the configuration names.
 pub(crate) fn store(config: &Config) -> anyhow::Result<Store> {
     Store::connect(&config.store.url).context("the store cannot be used")
+}
+
+/// What wraps the keys of sealed payloads: a program that was named, else the file.
+pub(crate) fn kek(config: &Config) -> anyhow::Result<Arc<dyn KeyEncryption>> {
+    Ok(match config.keys.kms.split_first() {
+        Some((program, arguments)) => {
+            Arc::new(KekProgram::new(program.into(), arguments.to_vec())?)
+        }
+        None => {
+            let path = &config.keys.kek;
+            if let Some(dir) = path.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
+            Arc::new(KekFile::load_or_create(path, Arc::new(SystemEntropy))?)
+        }
+    })
+}
+
+/// The keys of the payloads beside the log in `dir`.
+pub(crate) fn keyring(config: &Config, dir: &Path) -> anyhow::Result<Keyring> {
+    Ok(Keyring::new(dir, kek(config)?, Arc::new(SystemEntropy)))
 }

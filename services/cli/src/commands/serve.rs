@@ -6,16 +6,16 @@ use std::{
     time::Duration,
 };
 
-use actix_web::rt;
+use actix_web::{rt, web};
 use anyhow::Context as _;
 use ed25519_dalek::SigningKey;
 use futures_util::future::{BoxFuture, FutureExt as _, select_all};
-use reeve_config::{Config, LogFormat};
+use reeve_config::{Config, LogFormat, WitnessAddress};
 use reeve_control::{ControlOptions, LogDirs};
 use reeve_domain::{Clock, Entropy, Origin, SystemClock, SystemEntropy};
 use reeve_gateway::{Gateway, GatewayOptions};
 use reeve_identity::Pepper;
-use reeve_ledger::{Ledger, Options, VerifierKey, load_or_create_key};
+use reeve_ledger::{Ledger, Options, VerifierKey, Witness, load_or_create_key};
 use reeve_protocol::{
     activation::ActivationVerifier,
     keys::{read_signing_key, read_verifying_key},
@@ -23,6 +23,7 @@ use reeve_protocol::{
 };
 use reeve_store::Store;
 use reeve_telemetry::{Format, TelemetryOptions};
+use reeve_witness::{Errand, Host, Peer};
 use reeve_worker::{Indexer, Intervals};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -87,13 +88,16 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
     let mut logs: Vec<(Origin, PathBuf, VerifierKey)> = Vec::new();
     let config = &parts.config;
     prepare(&parts).await;
+    let witness = witness(&parts)?;
+    let peers = peers(config)?;
 
     if roles.contains(&Role::Gateway) {
         let section = &config.gateway;
         let (ledger, key) =
             open(&parts, &section.origin, &section.ledger_dir, &section.ledger_key)?;
         logs.push((section.origin.clone(), section.ledger_dir.clone(), key));
-        let gateway = Gateway::start(gateway_options(&parts, ledger)?).await?;
+        follow(ledger.clone(), section.ledger_dir.clone(), peers.clone()).await?;
+        let gateway = Gateway::start(gateway_options(&parts, ledger, witness.clone())?).await?;
         handles.push(gateway.handle());
         let task = rt::spawn(gateway.run());
         running.push(ended("gateway", task).boxed());
@@ -103,7 +107,8 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
         let (ledger, key) =
             open(&parts, &section.origin, &section.ledger_dir, &section.ledger_key)?;
         logs.push((section.origin.clone(), section.ledger_dir.clone(), key));
-        let server = control(&parts, ledger)?;
+        follow(ledger.clone(), section.ledger_dir.clone(), peers.clone()).await?;
+        let server = control(&parts, ledger, witness.clone())?;
         handles.push(server.handle());
         tracing::info!(address = %section.listen, "the control plane listens");
         running.push(ended("control", rt::spawn(server)).boxed());
@@ -159,7 +164,7 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
 /// Brings the store's tables up to date, if the store is there; a gateway serves without it.
 async fn prepare(parts: &Parts) {
     let store = parts.store.clone();
-    match actix_web::web::block(move || store.migrate()).await {
+    match web::block(move || store.migrate()).await {
         Ok(Ok(())) => {}
         Ok(Err(fault)) => tracing::warn!(error = %fault, "the store cannot be prepared now"),
         Err(fault) => tracing::warn!(error = %fault, "preparing the store was cut off"),
@@ -209,7 +214,11 @@ fn open(
     Ok((ledger, verifier))
 }
 
-fn gateway_options(parts: &Parts, ledger: Ledger) -> anyhow::Result<GatewayOptions> {
+fn gateway_options(
+    parts: &Parts,
+    ledger: Ledger,
+    witness: Option<web::Data<Host>>,
+) -> anyhow::Result<GatewayOptions> {
     let section = &parts.config.gateway;
     let keys = &parts.config.keys;
     let key = read_signing_key(&keys.warrant)?;
@@ -221,7 +230,9 @@ fn gateway_options(parts: &Parts, ledger: Ledger) -> anyhow::Result<GatewayOptio
             workers => workers,
         },
         ledger,
+        keyring: super::keyring(&parts.config, &section.ledger_dir)?,
         ledger_dir: section.ledger_dir.clone(),
+        witness,
         store: parts.store.clone(),
         pepper: parts.pepper.clone(),
         signer: WarrantSigner::new(key, section.origin.as_str()),
@@ -235,7 +246,11 @@ fn gateway_options(parts: &Parts, ledger: Ledger) -> anyhow::Result<GatewayOptio
     })
 }
 
-fn control(parts: &Parts, ledger: Ledger) -> anyhow::Result<actix_web::dev::Server> {
+fn control(
+    parts: &Parts,
+    ledger: Ledger,
+    witness: Option<web::Data<Host>>,
+) -> anyhow::Result<actix_web::dev::Server> {
     let section = &parts.config.control;
     let listener = TcpListener::bind(section.listen)
         .with_context(|| format!("cannot listen on {}", section.listen))?;
@@ -246,6 +261,7 @@ fn control(parts: &Parts, ledger: Ledger) -> anyhow::Result<actix_web::dev::Serv
         store: parts.store.clone(),
         log: Arc::new(ledger),
         files: Arc::new(LogDirs(files)),
+        witness,
         pepper: parts.pepper.clone(),
         signer: super::activation_signer(&parts.config)?,
         clock: Arc::clone(&parts.clock),
@@ -253,6 +269,39 @@ fn control(parts: &Parts, ledger: Ledger) -> anyhow::Result<actix_web::dev::Serv
         static_dir: section.static_dir(),
         secure_cookie: section.secure_cookie,
     })?)
+}
+
+/// The witness that this process is, if it was given a key.
+fn witness(parts: &Parts) -> anyhow::Result<Option<web::Data<Host>>> {
+    let section = &parts.config.witness;
+    if !section.key.exists() {
+        return Ok(None);
+    }
+    let key = load_or_create_key(&section.key, parts.entropy.as_ref())?;
+    let witness = Witness::open(&section.dir, section.name.clone(), key)?;
+    let (store, clock) = (parts.store.clone(), Arc::clone(&parts.clock));
+    Ok(Some(web::Data::new(Host { witness, store, clock })))
+}
+
+fn peers(config: &Config) -> anyhow::Result<Vec<Peer>> {
+    let peer = |witness: &WitnessAddress| {
+        let key = witness.key.parse().with_context(|| format!("witness `{}`", witness.url))?;
+        Ok(Peer { url: witness.url.clone(), key })
+    };
+    config.ledger.witnesses.iter().map(peer).collect()
+}
+
+/// Asks the witnesses whether the log was rolled back, before anything is written to it, and goes
+/// on taking its checkpoints to them. Witnesses that are away are asked as soon as they are there.
+async fn follow(ledger: Ledger, dir: PathBuf, peers: Vec<Peer>) -> anyhow::Result<()> {
+    let mut errand = Errand::new(dir, peers);
+    errand.round().await?;
+    rt::spawn(async move {
+        let rolled_back = errand.run().await;
+        tracing::error!(error = %rolled_back, "nothing is recorded any more");
+        ledger.condemn();
+    });
+    Ok(())
 }
 
 /// The logs of this installation on this machine.
@@ -273,7 +322,7 @@ fn directories(config: &Config) -> Vec<(Origin, PathBuf)> {
 async fn register(store: Store, logs: Vec<(Origin, PathBuf, VerifierKey)>) {
     loop {
         let (store, logs) = (store.clone(), logs.clone());
-        let done = actix_web::web::block(move || {
+        let done = web::block(move || {
             store.write(|c| {
                 for (origin, dir, key) in &logs {
                     let dir = dir.display().to_string();

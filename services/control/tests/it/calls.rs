@@ -81,6 +81,7 @@ pub(crate) fn intent_with_key(number: u128, tenant: &str, key: &str, seconds: i6
         },
         redactions: KindCounts::from([(Kind::EMAIL_ADDRESS, 3)]),
         payload: Digest::of(b"payload"),
+        sealed: None,
         shadow: None,
     }))
 }
@@ -126,6 +127,7 @@ pub(crate) fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },
         cost: Money::new(400, Currency::Eur),
+        sealed: None,
         timings: Timings { decide_us: 11, record_us: 22, forward_us: 33 },
     }))
 }

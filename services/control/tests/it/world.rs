@@ -89,6 +89,7 @@ impl World {
             workers: 1,
             store: store.clone(),
             log: Arc::new(ledger),
+            witness: None,
             files: Arc::new(LogDirs([(control(), own), (gateway(), of_calls)].into())),
             pepper: Self::pepper(),
             signer: ActivationSigner::new(SigningKey::from_bytes(&[5; 32])),

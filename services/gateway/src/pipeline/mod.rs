@@ -61,6 +61,7 @@ mod record;
 mod redact;
 mod refuse;
 mod respond;
+mod seal;
 mod settle;
 mod transfer;
 

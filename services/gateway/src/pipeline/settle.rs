@@ -4,7 +4,7 @@ use reeve_domain::{
     Code, Decision, KindCounts, ModelVersion, Money, Outcome, OutcomeStatus, Record, TenantStatus,
     Timings, Usage,
 };
-use reeve_ledger::Receipt;
+use reeve_ledger::{Receipt, SealedPayload};
 use reeve_limits::LimitState;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     names::Named,
     redact::Clean,
     refuse::Refused,
+    seal::{Part, seal},
 };
 use crate::{Gate, idempotency::Claim};
 
@@ -43,6 +44,8 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         Some(code) => Err(Failure { code, asked: Some((got.region, got.pod)) }),
         None => Ok(got),
     });
+    // An answer that policy wants kept and that cannot be kept is not given.
+    let (result, sealed) = sealed(gate, &clean, result).await;
     let usage = result.as_ref().map_or_else(|_| Usage::default(), |got| used(&clean, got));
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let price = plan.map(|plan| plan.prices.cost(&usage)).unwrap_or_default();
@@ -67,13 +70,14 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         transfer: clean.transferred.take(),
         usage,
         cost: price,
+        sealed: sealed.as_ref().map(SealedPayload::commitment),
         timings: Timings {
             decide_us: micros(started, entry.decided),
             record_us: micros(entry.decided, entry.recorded),
             forward_us: micros(entry.recorded, forwarded),
         },
     }));
-    let written = super::record::append(gate, &outcome).await;
+    let written = super::record::append_with(gate, &outcome, sealed).await;
     let limits = clean.reservation.state();
     let refused = |clean: &Clean, code: Code| {
         let mut refused = clean.from.refused(code);
@@ -111,6 +115,26 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         outcome,
         limits,
     })
+}
+
+async fn sealed(
+    gate: &Gate,
+    clean: &Clean,
+    result: Result<Inferred, Failure>,
+) -> (Result<Inferred, Failure>, Option<SealedPayload>) {
+    let got = match result {
+        Ok(got) => got,
+        Err(failure) => return (Err(failure), None),
+    };
+    let results = || serde_json::json!({ "results": got.response.results });
+    match seal(gate, clean, Part::Output, results).await {
+        Ok(sealed) => (Ok(got), sealed),
+        Err(unsealed) => {
+            tracing::error!(error = %unsealed, "an answer could not be kept");
+            let asked = Some((got.region, got.pod));
+            (Err(Failure { code: Code::AuditUnavailable, asked }), None)
+        }
+    }
 }
 
 /// Whether tenant, model or region were stopped after the call was let in.

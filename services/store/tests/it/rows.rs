@@ -95,6 +95,7 @@ pub fn intent(number: u128, tenant: &str, seconds: i64) -> Record {
         decision: decided(),
         redactions: KindCounts::from([(Kind::EMAIL_ADDRESS, 1)]),
         payload: Digest::of(b"payload"),
+        sealed: None,
         shadow: None,
     }))
 }
@@ -112,6 +113,7 @@ pub fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },
         cost: Money::new(400, Currency::Eur),
+        sealed: None,
         timings: reeve_domain::Timings::default(),
     }))
 }
