@@ -28,6 +28,8 @@ enum Command {
     /// Check logs and receipts offline.
     #[command(subcommand)]
     Ledger(commands::ledger::LedgerCommand),
+    #[command(subcommand)]
+    Keyring(commands::keyring::KeyringCommand),
     /// Create, list and revoke API keys.
     #[command(subcommand)]
     Key(commands::key::KeyCommand),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Seed(command) => command.run(),
         Command::Ledger(command) => return command.run(),
         Command::Key(command) => command.run(),
+        Command::Keyring(command) => command.run(),
         Command::Tenant(command) => command.run(),
         Command::User(command) => command.run(),
         Command::Model(command) => command.run(),

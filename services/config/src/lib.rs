@@ -121,6 +121,7 @@ impl Config {
             ("gateway.pod_timeout_ms", self.gateway.pod_timeout_ms),
             ("worker.index_ms", self.worker.index_ms),
             ("worker.verify_every_s", self.worker.verify_every_s),
+            ("worker.publish_every_s", self.worker.publish_every_s),
             ("worker.solver_deadline_s", self.worker.solver_deadline_s),
             ("ledger.commit_deadline_ms", self.ledger.commit_deadline_ms),
         ];

@@ -10,6 +10,10 @@ pub struct Worker {
     pub index_ms: u64,
     /// How often they are verified, in seconds.
     pub verify_every_s: u64,
+    /// Where the logs are published as tiles: a directory, `s3://BUCKET/PREFIX`, or empty.
+    pub publish: String,
+    /// How often, in seconds.
+    pub publish_every_s: u64,
     /// The solver that proves what drafts of policy change: a path, or a program in `PATH`.
     pub solver: PathBuf,
     /// How long it may take, in seconds; then it is killed.

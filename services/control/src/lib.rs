@@ -2,10 +2,11 @@
 //!
 //! Every change is recorded in the control plane's own log before it is made, and what auditors
 //! read is recorded too. It must not know the gateway, nor how a log keeps its leaves: it is given
-//! a [`ControlLog`] to append to and [`LogFiles`] to prove and verify with.
+//! a log to append to, and [`LogDirs`] to prove, verify, and delete with.
 
-mod evidence;
-mod ledger;
+mod dossier;
+mod files;
+mod keeping;
 mod lifecycle;
 mod page;
 mod problem;
@@ -17,10 +18,7 @@ mod signed_in;
 mod state;
 mod throttle;
 
-pub use evidence::{
-    Appending, ControlLog, Inclusion, LogFault, LogFiles, LogKey, LogUnavailable, Verified,
-};
-pub use ledger::LogDirs;
+pub use files::{Inclusion, LogDirs, LogFault, LogKey, Verified};
 pub use problem::{FieldFault, Problem};
 pub use routes::openapi;
 pub use server::{ControlOptions, server};

@@ -8,15 +8,17 @@ use actix_web::{
     middleware::{DefaultHeaders, Next, from_fn},
     web,
 };
-use reeve_domain::{Clock, Code, Entropy};
+use reeve_domain::{Clock, Code, Entropy, Origin};
 use reeve_identity::Pepper;
+use reeve_ledger::Ledger;
 use reeve_protocol::activation::ActivationSigner;
 use reeve_store::Store;
 use reeve_telemetry::metrics;
 use reeve_witness::Host;
 
 use crate::{
-    evidence::{ControlLog, LogFiles},
+    files::LogDirs,
+    keeping,
     problem::Refused,
     routes::{self, StaticDir},
     scheduled,
@@ -35,9 +37,13 @@ pub struct ControlOptions {
     /// Tenants, keys, policy, and the index of the logs.
     pub store: Store,
     /// The control plane's own log.
-    pub log: Arc<dyn ControlLog>,
+    pub log: Ledger,
+    /// The name of the control plane's own log.
+    pub origin: Origin,
+    /// The public keys of the witnesses that cosign the logs, as C2SP verifier keys.
+    pub witness_keys: Vec<String>,
     /// All logs, for proofs and verification.
-    pub files: Arc<dyn LogFiles>,
+    pub files: Arc<LogDirs>,
     /// The witness that the control plane is for logs, if it is one.
     pub witness: Option<web::Data<Host>>,
     /// Keyed hashing of API keys.
@@ -58,6 +64,7 @@ pub struct ControlOptions {
 pub fn server(options: ControlOptions) -> io::Result<Server> {
     let control = web::Data::new(Control::new(&options));
     scheduled::start(control.clone());
+    keeping::start(control.clone());
     let console = web::Data::new(StaticDir(options.static_dir));
     let witness = options.witness;
     Ok(HttpServer::new(move || {

@@ -6,18 +6,14 @@ use std::{
 
 use actix_web::web;
 use reeve_domain::{
-    Actor, Clock, Code, ControlEvent, Digest, Entropy, Record, TenantId, Timestamp,
+    Actor, Clock, Code, ControlEvent, Digest, Entropy, Origin, Record, TenantId, Timestamp,
 };
 use reeve_identity::Pepper;
+use reeve_ledger::Ledger;
 use reeve_protocol::activation::ActivationSigner;
 use reeve_store::{Connection, Store, StoreError};
 
-use crate::{
-    evidence::{ControlLog, LogFiles},
-    problem::Refused,
-    server::ControlOptions,
-    throttle::Throttle,
-};
+use crate::{files::LogDirs, problem::Refused, server::ControlOptions, throttle::Throttle};
 
 /// A session that nobody used for so long is over.
 const IDLE: Duration = Duration::from_secs(60 * 60);
@@ -27,8 +23,10 @@ const REMEMBERED: usize = 10_000;
 /// What every handler works with.
 pub(crate) struct Control {
     pub(crate) store: Store,
-    pub(crate) log: Arc<dyn ControlLog>,
-    pub(crate) files: Arc<dyn LogFiles>,
+    pub(crate) log: Ledger,
+    pub(crate) origin: Origin,
+    pub(crate) witness_keys: Vec<String>,
+    pub(crate) files: Arc<LogDirs>,
     pub(crate) pepper: Pepper,
     /// Signs policies that are put in force.
     pub(crate) signer: ActivationSigner,
@@ -52,7 +50,9 @@ impl Control {
     pub(crate) fn new(options: &ControlOptions) -> Self {
         Self {
             store: options.store.clone(),
-            log: Arc::clone(&options.log),
+            log: options.log.clone(),
+            origin: options.origin.clone(),
+            witness_keys: options.witness_keys.clone(),
             files: Arc::clone(&options.files),
             pepper: options.pepper.clone(),
             signer: options.signer.clone(),
@@ -85,6 +85,11 @@ impl Control {
     /// Records what is about to be done, or was refused with `code`. Whoever calls must not go on
     /// if this fails.
     pub(crate) async fn record(&self, deed: &Deed, code: Option<Code>) -> Result<(), Refused> {
+        self.record_at(deed, code).await.map(drop)
+    }
+
+    /// The same; gives the record's place in the control plane's log.
+    pub(crate) async fn record_at(&self, deed: &Deed, code: Option<Code>) -> Result<u64, Refused> {
         let event = ControlEvent {
             at: self.clock.now(),
             actor: deed.actor.clone(),
@@ -96,7 +101,13 @@ impl Control {
         };
         let entry = serde_json::to_vec(&Record::Control(Box::new(event)))
             .map_err(|why| Refused::internal(&why))?;
-        self.log.append(entry).await.map_err(|_| Refused::from(Code::AuditUnavailable).until(1))
+        match self.log.append(entry).await {
+            Ok(receipt) => Ok(receipt.index),
+            Err(reason) => {
+                tracing::error!(%reason, "the control plane's log takes no record");
+                Err(Refused::from(Code::AuditUnavailable).until(1))
+            }
+        }
     }
 
     /// Records `deed`, then makes its change. A change that then fails is recorded as refused, so

@@ -81,6 +81,8 @@ codes! {
     WrongState = "wrong-state", 409, "The change is not in a state that allows this.";
     /// The change was not simulated as it is.
     SimulationRequired = "simulation-required", 409, "The change must be simulated as it is first.";
+    /// A legal hold keeps what was to be deleted.
+    LegalHold = "legal-hold", 409, "A legal hold forbids this.";
     /// The same idempotency key came with another body.
     IdempotencyKeyReused = "idempotency-key-reused", 409, "The idempotency key was used for another request.";
     /// The body is larger than the limit.

@@ -14,6 +14,7 @@ mod id;
 mod kind;
 mod money;
 mod record;
+mod retention;
 mod usage;
 
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp, TimestampOutOfRange};
@@ -39,4 +40,5 @@ pub use record::{
     Actor, Caller, ControlEvent, Credential, Intent, NamesTaken, Outcome, OutcomeStatus, Record,
     Refusal, RefusalAggregate, Sealed, Timings,
 };
+pub use retention::{Retention, RetentionCategory, UnknownCategory};
 pub use usage::Usage;

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::{self, BufWriter, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -143,6 +144,15 @@ pub fn expired(log: &Path, origin: &Origin) -> io::Result<Vec<(u64, BTreeSet<u64
             (segment.segment, segment.before, digest)
         })
         .collect())
+}
+
+/// Which files a log's segments are, by the index that each begins with: as long as that stays the
+/// same, nothing was deleted.
+pub fn segment_files(log: &Path) -> io::Result<Vec<(u64, u64)>> {
+    segment::list(log)?
+        .into_iter()
+        .map(|(first, path)| fs::metadata(path).map(|data| (first, data.ino())))
+        .collect()
 }
 
 fn damaged(path: &Path) -> io::Error {

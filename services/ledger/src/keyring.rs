@@ -210,29 +210,6 @@ impl Keyring {
         known.insert(name, (file, key.clone()));
     }
 
-    /// Destroys the key of tenant and subject. False if there was none.
-    pub fn destroy(&self, tenant: &TenantId, name: &Digest) -> Result<bool, KeyringFailed> {
-        if !self.dir.is_dir() {
-            return Ok(false);
-        }
-        let _lock = self.lock()?;
-        self.known.lock().remove(name);
-        let path = self.path(tenant, name);
-        let mut was_there = false;
-        // The second is what a crash left of making or wrapping it.
-        for path in [path.clone(), path.with_extension("new")] {
-            match overwrite(&path).and_then(|()| fs::remove_file(&path)) {
-                Ok(()) => was_there = true,
-                Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
-                Err(fault) => return Err(self.io(fault)),
-            }
-        }
-        if was_there {
-            sync_dir(&self.dir.join(tenant.as_str())).map_err(|fault| self.io(fault))?;
-        }
-        Ok(was_there)
-    }
-
     /// Wraps every key anew that is not wrapped by the newest key-encryption key, and gives how
     /// many. No payload is touched.
     pub fn rewrap(&self) -> Result<u64, KeyringFailed> {
@@ -298,14 +275,42 @@ impl Keyring {
     }
 
     fn lock(&self) -> Result<nix::fcntl::Flock<File>, KeyringFailed> {
-        let file = File::create(self.dir.join("lock")).map_err(|fault| self.io(fault))?;
-        nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
-            .map_err(|(_, errno)| self.io(errno.into()))
+        lock(&self.dir).map_err(|fault| self.io(fault))
     }
 
     fn io(&self, fault: io::Error) -> KeyringFailed {
         KeyringFailed::Io { dir: self.dir.clone(), fault }
     }
+}
+
+/// Destroys a key beside the log in `log`; whoever remembers it notices. False if there was none.
+pub fn destroy_key(log: &Path, tenant: &TenantId, name: &Digest) -> io::Result<bool> {
+    let dir = log.join("keyring");
+    let parent = dir.join(tenant.as_str());
+    if !parent.is_dir() {
+        return Ok(false);
+    }
+    let _lock = lock(&dir)?;
+    let path = parent.join(hex::encode(name.as_bytes()));
+    let mut was_there = false;
+    // The second is what a crash left of making or wrapping it.
+    for path in [path.clone(), path.with_extension("new")] {
+        match overwrite(&path).and_then(|()| fs::remove_file(&path)) {
+            Ok(()) => was_there = true,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    if was_there {
+        sync_dir(&parent)?;
+    }
+    Ok(was_there)
+}
+
+fn lock(dir: &Path) -> io::Result<nix::fcntl::Flock<File>> {
+    let file = File::create(dir.join("lock"))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive)
+        .map_err(|(_, errno)| errno.into())
 }
 
 fn overwrite(path: &Path) -> io::Result<()> {

@@ -53,17 +53,19 @@ mod witness;
 mod writer;
 
 pub use bundle::{BundleFailed, BundleReport, BundleWriter, Manifest, verify_bundle};
-pub use expire::{Expiry, expire, expired, plan_expiry};
+pub use expire::{Expiry, expire, expired, plan_expiry, segment_files};
 pub use kek::{KekFile, KekProgram, KekUnusable, KeyEncryption, Wrapped};
-pub use keyring::{Keyring, KeyringFailed, key_name};
+pub use keyring::{Keyring, KeyringFailed, destroy_key, key_name};
 pub use keys::{KeyUnusable, load_or_create_key};
 pub use note::{Checkpoint, NoteRefused, VerifierKey};
-pub use payload::{Destroyed, Payload, PayloadHead, SealedPayload, destroy_payloads, read_payload};
+pub use payload::{
+    Destroyed, Payload, PayloadHead, SealedPayload, destroy_payloads, kept_payloads, read_payload,
+};
 pub use publish::Resource;
 pub use range::verify_range;
 pub use reader::{ReadFailed, Reader};
 pub use receipt::{ReceiptProof, ReceiptRefused, verify_receipt};
 pub use tree::{Hash, consistency_holds, inclusion_holds, leaf_hash};
 pub use verify::{Finding, FindingKind, Report, verify, verify_witnessed};
-pub use witness::{Witness, WitnessKey, WitnessRefused};
+pub use witness::{Witness, WitnessKey, WitnessRefused, seen_by_witness};
 pub use writer::{AppendError, Ledger, OpenError, Options, Receipt, Recovery, SEGMENT_BYTES};

@@ -100,14 +100,17 @@ pub struct Checkpoint {
     pub root: Hash,
 }
 
-impl Checkpoint {
-    pub(crate) fn body(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root))
+/// The text that is signed.
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}\n{}\n", self.origin, self.size, BASE64.encode(self.root))
     }
+}
 
+impl Checkpoint {
     /// The checkpoint as a note, signed with the log's key.
     pub(crate) fn sign(&self, key: &SigningKey) -> String {
-        let body = self.body();
+        let body = self.to_string();
         let mut signed = VerifierKey::new(self.origin.clone(), key.verifying_key()).id().to_vec();
         signed.extend_from_slice(&key.sign(body.as_bytes()).to_bytes());
         format!("{body}\n\u{2014} {} {}\n", self.origin, BASE64.encode(signed))
@@ -154,7 +157,7 @@ impl Checkpoint {
             let signature = Signature::from_slice(signature).map_err(|_| NoteRefused::Signature)?;
             return key
                 .key
-                .verify_strict(this.body().as_bytes(), &signature)
+                .verify_strict(this.to_string().as_bytes(), &signature)
                 .map(|()| this)
                 .map_err(|_| NoteRefused::Signature);
         }

@@ -10,6 +10,7 @@
 //! overwritten where it lies, and nothing else of the file changes.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, BufReader, Read as _, Seek as _},
     os::unix::fs::FileExt as _,
@@ -303,6 +304,22 @@ impl Payloads {
     }
 }
 
+/// The entries of a log whose payloads are still there, judged by their nonces.
+pub fn kept_payloads(log: &Path, origin: &Origin) -> io::Result<BTreeSet<u64>> {
+    let mut kept = BTreeSet::new();
+    for (first, path) in list(log)? {
+        let Some(mut payloads) = Payloads::open(&path, origin, first)? else { continue };
+        while let Next::Payload(head, begin) = payloads.next()? {
+            let mut nonce = vec![0; usize::try_from(head.length).unwrap_or(0).min(24)];
+            payloads.file.get_ref().read_exact_at(&mut nonce, begin)?;
+            if nonce.iter().any(|byte| *byte != 0) {
+                kept.insert(head.index);
+            }
+        }
+    }
+    Ok(kept)
+}
+
 /// How much was destroyed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Destroyed {
@@ -313,13 +330,14 @@ pub struct Destroyed {
 }
 
 /// Overwrites with zeros every ciphertext that `which` chooses, where it lies, and makes that
-/// durable. The log may be written meanwhile. What was destroyed before does not count again.
+/// durable. The log may be written meanwhile. Gives what was destroyed by the name of its key; what
+/// was destroyed before does not count again.
 pub fn destroy_payloads(
     log: &Path,
     origin: &Origin,
     which: &mut dyn FnMut(&PayloadHead) -> bool,
-) -> io::Result<Destroyed> {
-    let mut done = Destroyed::default();
+) -> io::Result<BTreeMap<Digest, Destroyed>> {
+    let mut done: BTreeMap<Digest, Destroyed> = BTreeMap::new();
     for (first, path) in list(log)? {
         let Some(mut payloads) = Payloads::open(&path, origin, first)? else { continue };
         let mut file = None;
@@ -332,6 +350,7 @@ pub fn destroy_payloads(
                 none => none.insert(OpenOptions::new().write(true).open(&path)?),
             };
             file.write_all_at(&vec![0; usize::try_from(head.length).unwrap_or(0)], begin)?;
+            let done = done.entry(head.key).or_default();
             done.payloads = done.payloads.saturating_add(1);
             done.bytes = done.bytes.saturating_add(u64::from(head.length));
         }

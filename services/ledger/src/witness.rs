@@ -121,7 +121,7 @@ impl FromStr for WitnessKey {
 }
 
 fn cosigned_message(checkpoint: &Checkpoint, seconds: u64) -> String {
-    format!("cosignature/v1\ntime {seconds}\n{}", checkpoint.body())
+    format!("cosignature/v1\ntime {seconds}\n{checkpoint}")
 }
 
 /// Why a witness does not cosign. Each has its HTTP status in the protocol.
@@ -179,7 +179,7 @@ impl Witness {
     }
 
     fn path(&self, origin: &Origin) -> PathBuf {
-        self.dir.join(format!("{}.note", hex::encode(Sha256::digest(origin.as_str()))))
+        note_path(&self.dir, origin)
     }
 
     /// Answers a request of the protocol's `add-checkpoint`: a signature line, durable before it is
@@ -240,6 +240,17 @@ impl Witness {
         fs::rename(new, path)?;
         File::open(&self.dir)?.sync_all()
     }
+}
+
+/// The largest checkpoint of a log that the witness which keeps what it saw in `dir` has cosigned.
+/// Whether it did is not checked.
+pub fn seen_by_witness(dir: &Path, origin: &Origin) -> Option<Checkpoint> {
+    let note = fs::read_to_string(note_path(dir, origin)).ok()?;
+    Checkpoint::read(&note).ok().map(|(seen, _)| seen)
+}
+
+fn note_path(dir: &Path, origin: &Origin) -> PathBuf {
+    dir.join(format!("{}.note", hex::encode(Sha256::digest(origin.as_str()))))
 }
 
 /// The note with the log's own signature and no other.

@@ -321,3 +321,55 @@ diesel::table! {
         findings -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    legal_hold (id) {
+        id -> Text,
+        tenant -> Text,
+        subject -> Nullable<Text>,
+        reason -> Text,
+        placed_by -> Text,
+        placed_at -> BigInt,
+        released_by -> Nullable<Text>,
+        released_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    erasure (id) {
+        id -> Text,
+        tenant -> Text,
+        subject -> Text,
+        reason -> Text,
+        requested_by -> Text,
+        requested_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        key_count -> BigInt,
+        payload_count -> BigInt,
+        byte_count -> BigInt,
+        certificate -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    retention_rule (category) {
+        category -> Text,
+        floor_days -> BigInt,
+        ceiling_days -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    retention_report (id) {
+        id -> BigInt,
+        at -> BigInt,
+        document -> Text,
+    }
+}
+
+diesel::table! {
+    retention_horizon (id) {
+        id -> BigInt,
+        day -> Text,
+    }
+}

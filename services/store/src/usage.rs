@@ -11,6 +11,7 @@ use crate::{
     audit::CallStatus,
     column::{Column, signed},
     connection::{MultiBackend, on_backend},
+    retention::{self, Horizon},
     schema::{activity_daily, usage_daily, usage_monthly},
 };
 
@@ -174,6 +175,18 @@ impl Sums {
         Ok(())
     }
 
+    /// Forgets what belongs to days that are closed, since some of their records are deleted: their
+    /// sums were made before, and are not made again.
+    fn leave_closed(&mut self, horizon: &Horizon) {
+        if let Some(day) = &horizon.any {
+            self.daily.retain(|key, _| key.first() > Some(day));
+            self.activity.retain(|key, _| key.first() > Some(day));
+        }
+        if let Some(day) = &horizon.calls {
+            self.monthly.retain(|key, _| Timestamp::from_micros(key.0).day() > *day);
+        }
+    }
+
     fn ended(
         &mut self,
         day: &str,
@@ -191,9 +204,11 @@ impl Sums {
 /// Adds what these records count to the sums.
 pub(crate) fn roll_up(c: &mut Connection, counted: &[Counted<'_>]) -> Result<(), StoreError> {
     let mut sums = Sums::default();
+    let horizon = retention::horizon(c)?;
     for one in counted {
         sums.count(one)?;
     }
+    sums.leave_closed(&horizon);
     let daily: Vec<Daily> = sums
         .daily
         .into_iter()
@@ -390,4 +405,24 @@ pub fn activity(
             })
         })
         .collect()
+}
+
+/// Takes all sums out but those of days that are closed.
+pub(crate) fn clear(c: &mut Connection) -> Result<(), StoreError> {
+    let horizon = retention::horizon(c)?;
+    let any = horizon.any.unwrap_or_default();
+    diesel::delete(usage_daily::table.filter(usage_daily::day.gt(any.clone()))).execute(c)?;
+    diesel::delete(activity_daily::table.filter(activity_daily::day.gt(any))).execute(c)?;
+    // A month is closed when a day of it, or a later one, is.
+    let months: Vec<i64> =
+        usage_monthly::table.select(usage_monthly::month_start).distinct().load(c)?;
+    for month in months {
+        let is_open =
+            horizon.calls.as_ref().is_none_or(|day| Timestamp::from_micros(month).day() > *day);
+        if is_open {
+            diesel::delete(usage_monthly::table.filter(usage_monthly::month_start.eq(month)))
+                .execute(c)?;
+        }
+    }
+    Ok(())
 }

@@ -80,6 +80,18 @@ impl Indexer {
         failure.map_or(Ok(indexed), Err)
     }
 
+    /// Takes everything out of the store that was indexed, and indexes it anew from the logs. Gives
+    /// how many leaves there were. Blocks.
+    pub fn rebuild(&self) -> Result<usize, IndexFailed> {
+        if let Some((origin, _)) = self.logs.first() {
+            let origin = origin.clone();
+            self.store
+                .write(audit::clear)
+                .map_err(|source| IndexFailed::Store { origin, source })?;
+        }
+        self.run_once()
+    }
+
     fn index_log(&self, origin: &Origin, dir: &Path) -> Result<usize, IndexFailed> {
         let store_failed = |source| IndexFailed::Store { origin: origin.clone(), source };
         let log_failed = |reason: String| IndexFailed::Log { origin: origin.clone(), reason };
@@ -92,9 +104,14 @@ impl Indexer {
         let mut indexed = 0_usize;
         let mut batch = Vec::with_capacity(BATCH);
         let mut failed = None;
+        let mut expected = from;
         for entry in reader.entries(from) {
             match entry {
-                Ok((index, bytes)) => batch.push(leaf(origin, index, &bytes)),
+                Ok((index, bytes)) => {
+                    let leaf = leaf(origin, index, &bytes);
+                    batch.push(if index > expected { leaf.after_deleted() } else { leaf });
+                    expected = index.saturating_add(1);
+                }
                 Err(why) => {
                     // What stands before the damage is indexed all the same.
                     failed = Some(log_failed(why.to_string()));

@@ -9,11 +9,14 @@
 mod indexer;
 mod proof;
 mod schedule;
+mod shipping;
 mod simulation;
 mod verification;
 
 pub use indexer::{IndexFailed, Indexer};
 pub use proof::{prove_next, solver};
 pub use reeve_prover::Solver;
-pub use schedule::{Intervals, run};
+pub use schedule::{Intervals, Tools, run};
+pub use shipping::{ShipFailed, Shipper};
 pub use simulation::{Progress, SimulationFailed, simulate, simulate_next};
+pub use verification::{Evidence, unaccounted};

@@ -2,14 +2,14 @@ use std::{sync::Arc, time::Duration};
 
 use reeve_domain::Clock;
 use reeve_prover::Solver;
-use reeve_store::{StoreError, session};
+use reeve_store::{StoreError, log, session};
 use tokio::{
     sync::watch,
     task,
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{Indexer, prove_next, simulate_next, verification};
+use crate::{Evidence, Indexer, Shipper, prove_next, simulate_next, verification};
 
 /// How often the worker does what.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub struct Intervals {
     pub verify: Duration,
     /// Looking for simulations and proofs that wait.
     pub simulate: Duration,
+    /// Publishing the logs, where they are published.
+    pub publish: Duration,
     /// Removing sessions that have ended.
     pub expire_sessions: Duration,
 }
@@ -33,9 +35,20 @@ impl Default for Intervals {
             index_at_most: Duration::from_secs(2),
             verify: Duration::from_secs(60),
             simulate: Duration::from_millis(200),
+            publish: Duration::from_secs(10),
             expire_sessions: Duration::from_secs(60),
         }
     }
+}
+
+/// What the worker works with, besides the store and the logs.
+pub struct Tools {
+    /// What proves changes of policy.
+    pub solver: Option<Solver>,
+    /// What the logs are compared with.
+    pub evidence: Evidence,
+    /// Where the logs are published, if they are.
+    pub shipper: Option<Shipper>,
 }
 
 /// Works until `shutdown` becomes true or its sender is gone. A failure is logged once, when it
@@ -44,13 +57,15 @@ pub async fn run(
     indexer: Indexer,
     clock: Arc<dyn Clock>,
     intervals: Intervals,
-    solver: Option<Solver>,
+    tools: Tools,
     shutdown: watch::Receiver<bool>,
 ) {
+    let Tools { solver, evidence, shipper } = tools;
     // Apart from each other: verifying a long log must not hold up the index.
     tokio::join!(
         index(indexer.clone(), intervals, shutdown.clone()),
-        verify(indexer.clone(), Arc::clone(&clock), intervals.verify, shutdown.clone()),
+        verify(indexer.clone(), Arc::clone(&clock), intervals.verify, evidence, shutdown.clone()),
+        publish(indexer.clone(), intervals.publish, shipper, shutdown.clone()),
         simulate(indexer.clone(), Arc::clone(&clock), intervals.simulate, shutdown.clone()),
         prove(indexer.clone(), Arc::clone(&clock), intervals.simulate, solver, shutdown.clone()),
         expire(indexer, clock, intervals.expire_sessions, shutdown),
@@ -88,10 +103,38 @@ async fn index(indexer: Indexer, intervals: Intervals, mut shutdown: watch::Rece
     }
 }
 
+async fn publish(
+    indexer: Indexer,
+    every: Duration,
+    shipper: Option<Shipper>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let Some(mut shipper) = shipper else { return };
+    let mut trouble = Trouble::default();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let store = indexer.store().clone();
+        let Some(known) = blocking(move || store.read(log::list)).await else { return };
+        let result = async {
+            for log in known.map_err(|fault| fault.to_string())? {
+                let dir = indexer.logs().iter().find(|(origin, _)| *origin == log.origin);
+                let (Some((origin, dir)), Ok(key)) = (dir, log.vkey.parse()) else { continue };
+                shipper.ship(origin, dir, &key).await.map_err(|failed| failed.to_string())?;
+            }
+            Ok::<(), String>(())
+        };
+        trouble.tell("publishing", result.await);
+    }
+}
+
 async fn verify(
     indexer: Indexer,
     clock: Arc<dyn Clock>,
     every: Duration,
+    evidence: Evidence,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut trouble = Trouble::default();
@@ -103,7 +146,8 @@ async fn verify(
             _ = ticks.tick() => {}
         }
         let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
-        match blocking(move || verification::verify_all(&store, &*clock)).await {
+        let evidence = evidence.clone();
+        match blocking(move || verification::verify_all(&store, &*clock, &evidence)).await {
             Some(result) => trouble.tell("verification", result),
             None => return,
         }

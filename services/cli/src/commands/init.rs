@@ -41,10 +41,8 @@ impl Init {
                 reeve_protocol::keys::write_key_pair(&private, &public, &SystemEntropy)?;
             }
         }
-        let witness = reeve_ledger::load_or_create_key(
-            &secrets.join("witness.pem"),
-            &SystemEntropy,
-        )?;
+        let witness =
+            reeve_ledger::load_or_create_key(&secrets.join("witness.pem"), &SystemEntropy)?;
         let name = Origin::new("reeve.local/witness")?;
         let witness = WitnessKey::new(name, witness.verifying_key());
         let file = data.join("reeve.toml");

@@ -2,6 +2,7 @@
 
 pub(crate) mod init;
 pub(crate) mod key;
+pub(crate) mod keyring;
 pub(crate) mod ledger;
 pub(crate) mod model;
 mod operator_log;

@@ -24,7 +24,7 @@ use reeve_protocol::{
 use reeve_store::Store;
 use reeve_telemetry::{Format, TelemetryOptions};
 use reeve_witness::{Errand, Host, Peer};
-use reeve_worker::{Indexer, Intervals};
+use reeve_worker::{Evidence, Indexer, Intervals, Shipper, Tools};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -120,12 +120,21 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
         let intervals = Intervals {
             index: Duration::from_millis(section.index_ms),
             verify: Duration::from_secs(section.verify_every_s),
+            publish: Duration::from_secs(section.publish_every_s),
             ..Intervals::default()
         };
         let deadline = Duration::from_secs(section.solver_deadline_s);
-        let solver = reeve_worker::solver(&section.solver, deadline);
+        let publish = Some(section.publish.as_str()).filter(|publish| !publish.is_empty());
+        let tools = Tools {
+            solver: reeve_worker::solver(&section.solver, deadline),
+            evidence: Evidence {
+                witness: config.witness.dir.clone(),
+                control: config.control.ledger_dir.clone(),
+            },
+            shipper: publish.map(Shipper::new).transpose()?,
+        };
         let clock = Arc::clone(&parts.clock);
-        let work = reeve_worker::run(indexer, clock, intervals, solver, stopping);
+        let work = reeve_worker::run(indexer, clock, intervals, tools, stopping);
         let task = rt::spawn(work.map(Ok::<(), std::io::Error>));
         running.push(ended("worker", task).boxed());
     }
@@ -259,8 +268,10 @@ fn control(
         listener,
         workers: section.workers.max(1),
         store: parts.store.clone(),
-        log: Arc::new(ledger),
-        files: Arc::new(LogDirs(files)),
+        log: ledger,
+        origin: section.origin.clone(),
+        witness_keys: witness_keys(&parts.config, witness.as_ref()),
+        files: Arc::new(LogDirs { dirs: files, witness: parts.config.witness.dir.clone() }),
         witness,
         pepper: parts.pepper.clone(),
         signer: super::activation_signer(&parts.config)?,
@@ -281,6 +292,13 @@ fn witness(parts: &Parts) -> anyhow::Result<Option<web::Data<Host>>> {
     let witness = Witness::open(&section.dir, section.name.clone(), key)?;
     let (store, clock) = (parts.store.clone(), Arc::clone(&parts.clock));
     Ok(Some(web::Data::new(Host { witness, store, clock })))
+}
+
+/// The keys of all witnesses that this process knows, itself included.
+fn witness_keys(config: &Config, own: Option<&web::Data<Host>>) -> Vec<String> {
+    let own = own.map(|host| host.witness.public().to_string());
+    let peers = config.ledger.witnesses.iter().map(|witness| witness.key.clone());
+    own.into_iter().chain(peers).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 fn peers(config: &Config) -> anyhow::Result<Vec<Peer>> {
@@ -305,7 +323,7 @@ async fn follow(ledger: Ledger, dir: PathBuf, peers: Vec<Peer>) -> anyhow::Resul
 }
 
 /// The logs of this installation on this machine.
-fn directories(config: &Config) -> Vec<(Origin, PathBuf)> {
+pub(crate) fn directories(config: &Config) -> Vec<(Origin, PathBuf)> {
     let mut logs = vec![
         (config.gateway.origin.clone(), config.gateway.ledger_dir.clone()),
         (config.control.origin.clone(), config.control.ledger_dir.clone()),

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::logs;
 use crate::{
-    evidence::LogFiles,
+    files::LogDirs,
     problem::{Problem, Refused},
     signed_in::{Auditor, SignedIn},
     state::{Control, Deed, block},
@@ -140,7 +140,7 @@ pub(crate) async fn read(
     Ok(HttpResponse::Ok().json(view))
 }
 
-fn entry(files: &dyn LogFiles, logs: &[Log], row: &AuditRow) -> Entry {
+fn entry(files: &LogDirs, logs: &[Log], row: &AuditRow) -> Entry {
     let key = logs.iter().find(|log| log.origin == row.origin).and_then(logs::key);
     let inclusion = files.prove(&row.origin, row.index, &row.leaf_hash, key.as_ref());
     Entry {

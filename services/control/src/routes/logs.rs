@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    evidence::{LogFiles, LogKey},
+    files::{LogDirs, LogKey},
     problem::{Problem, Refused},
     sent::Sent,
     signed_in::{Auditor, SignedIn},
@@ -23,6 +23,9 @@ pub(crate) struct LogStatus {
     /// Root hash of the newest checkpoint, as hexadecimal; null if the log cannot be read here.
     #[schema(required = true)]
     root: Option<String>,
+    /// Leaves of the largest checkpoint that the control plane cosigned as a witness; null if none.
+    #[schema(required = true)]
+    witnessed: Option<u64>,
     /// When it was last verified, RFC 3339.
     #[schema(required = true)]
     verified_at: Option<String>,
@@ -79,7 +82,7 @@ pub(crate) fn key(log: &Log) -> Option<LogKey> {
     Some(log.vkey.clone()).filter(|key| !key.is_empty()).map(LogKey)
 }
 
-fn status(files: &dyn LogFiles, row: Log) -> LogStatus {
+fn status(files: &LogDirs, row: Log) -> LogStatus {
     let head = files.head(&row.origin);
     let unreadable = || {
         vec![FindingView {
@@ -97,6 +100,7 @@ fn status(files: &dyn LogFiles, row: Log) -> LogStatus {
         origin: row.origin.to_string(),
         size: head.map_or(row.verified_size.unwrap_or(0), |(size, _)| size),
         root: head.map(|(_, root)| hex::encode(root)),
+        witnessed: files.witnessed(&row.origin).map(|seen| seen.size),
         verified_at: row.verified_at.map(|at| at.to_string()),
         healthy: row.verified_at.is_some() && findings.is_empty(),
         findings,
@@ -152,6 +156,7 @@ pub(crate) async fn verify(
         origin: origin.to_string(),
         size,
         root: verified.root.map(hex::encode),
+        witnessed: control.files.witnessed(&origin).map(|seen| seen.size),
         verified_at: Some(now.to_string()),
         healthy: findings.is_empty(),
         findings,

@@ -8,8 +8,11 @@ mod comparison;
 mod console;
 mod decision;
 mod emergencies;
+mod erasures;
+mod evidence;
 mod explanation;
 mod health;
+mod holds;
 mod keys;
 mod legal;
 mod logs;
@@ -20,6 +23,7 @@ mod pods;
 mod policy;
 mod preview;
 mod proofs;
+mod retention;
 mod session;
 mod shadow;
 mod simulations;
@@ -112,6 +116,26 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
             .route(web::post().to(simulations::create)),
     )
     .service(at("/api/v1/policy/changes/{id}/proofs", "POST").route(web::post().to(proofs::create)))
+    .service(at("/api/v1/logs/keys", "GET").route(web::get().to(erasures::keys)))
+    .service(
+        at("/api/v1/holds", "GET, POST")
+            .route(web::get().to(holds::list))
+            .route(web::post().to(holds::create)),
+    )
+    .service(at("/api/v1/holds/{id}", "DELETE").route(web::delete().to(holds::release)))
+    .service(
+        at("/api/v1/erasures", "GET, POST")
+            .route(web::get().to(erasures::list))
+            .route(web::post().to(erasures::create)),
+    )
+    .service(
+        at("/api/v1/erasures/{id}/certificate", "GET").route(web::get().to(erasures::certificate)),
+    )
+    .service(at("/api/v1/retention", "GET").route(web::get().to(retention::read)))
+    .service(at("/api/v1/retention/run", "POST").route(web::post().to(retention::run)))
+    .service(at("/api/v1/retention/{category}", "PUT").route(web::put().to(retention::set)))
+    .service(at("/api/v1/evidence", "POST").route(web::post().to(evidence::create)))
+    .service(at("/api/v1/evidence/articles", "GET").route(web::get().to(evidence::articles)))
     .service(at("/api/v1/transfers", "GET").route(web::get().to(transfers::list)))
     .service(at("/api/v1/models/{digest}/papers", "PUT").route(web::put().to(models::set_papers)))
     .service(

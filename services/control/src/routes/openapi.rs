@@ -5,9 +5,9 @@ use utoipa::{
 };
 
 use super::{
-    audit, change_actions, changes, check, comparison, decision, emergencies, explanation, keys,
-    legal, logs, models, overview, pods, policy, preview, proofs, session, shadow, simulations,
-    stops, tenants, tokens, transfers, usage, versions,
+    audit, change_actions, changes, check, comparison, decision, emergencies, erasures, evidence,
+    explanation, holds, keys, legal, logs, models, overview, pods, policy, preview, proofs,
+    retention, session, shadow, simulations, stops, tenants, tokens, transfers, usage, versions,
 };
 use crate::signed_in::COOKIE;
 
@@ -18,7 +18,11 @@ use crate::signed_in::COOKIE;
         session::create, session::read, session::delete,
         overview::read,
         audit::search, decision::read,
-        logs::list, logs::verify,
+        logs::list, logs::verify, erasures::keys,
+        holds::list, holds::create, holds::release,
+        erasures::list, erasures::create, erasures::certificate,
+        retention::read, retention::set, retention::run,
+        evidence::articles, evidence::create,
         tenants::list, tenants::create, tenants::read, tenants::set_status,
         keys::list, keys::create, keys::revoke,
         policy::read, preview::create, check::create,

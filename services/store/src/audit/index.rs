@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use reeve_domain::{KindCounts, Origin};
+use reeve_domain::{KindCounts, Origin, Timestamp};
 
 use super::{
     EventKind, Leaf,
@@ -11,6 +11,7 @@ use crate::{
     Connection, StoreError,
     column::{Column, signed},
     connection::on_backend,
+    retention,
     schema::{audit_event, ledger_cursor},
     usage,
 };
@@ -37,11 +38,13 @@ pub fn index(c: &mut Connection, origin: &Origin, leaves: &[Leaf]) -> Result<usi
     let next = lock_cursor(c, origin)?;
     let mut expected = leaves.first().map_or(next, |first| first.index.min(next));
     for leaf in leaves {
-        if leaf.index != expected {
+        // Leaves that were deleted from the log are passed over; whoever reads it knows which.
+        let skipped = leaf.index > expected && !leaf.follows_deleted;
+        if leaf.index < expected || skipped {
             let (origin, offered) = (origin.to_string(), leaf.index);
             return Err(StoreError::Gap { origin, expected, offered });
         }
-        expected = expected.saturating_add(1);
+        expected = leaf.index.saturating_add(1);
     }
     let known = leaves.partition_point(|leaf| leaf.index < next);
     let (old, new) = leaves.split_at_checked(known).unwrap_or((leaves, &[]));
@@ -251,4 +254,42 @@ fn rows_of_usage<'a>(rows: &'a [Row], leaves: &'a [Leaf]) -> Vec<usage::Counted<
             })
         })
         .collect()
+}
+
+/// Takes the rows of leaves out that were deleted from their log when their time was over. Sums of
+/// use stay, and are closed up to the last day of these rows.
+pub fn forget(c: &mut Connection, origin: &Origin, indices: &[u64]) -> Result<(), StoreError> {
+    for some in indices.chunks(ROWS_IN_A_STATEMENT) {
+        let some: Vec<i64> = some.iter().map(|index| signed(*index)).collect::<Result<_, _>>()?;
+        let (Some(first), Some(last)) = (some.iter().min(), some.iter().max()) else { continue };
+        // By the primary key's range and not one by one; what is not to go is left out below.
+        let rows: Vec<(i64, i64, String)> = audit_event::table
+            .filter(audit_event::origin.eq(origin.as_str()))
+            .filter(audit_event::log_index.between(*first, *last))
+            .select((audit_event::log_index, audit_event::at, audit_event::kind))
+            .load(c)?;
+        let calls = [EventKind::Intent, EventKind::Outcome, EventKind::Refusal];
+        for (index, at, kind) in rows {
+            if some.binary_search(&index).is_err() {
+                continue;
+            }
+            let is_call = calls.iter().any(|call| call.as_str() == kind);
+            retention::move_horizon(c, &Timestamp::from_micros(at).day(), is_call)?;
+        }
+        on_backend!(c, inner => diesel::delete(
+            audit_event::table
+                .filter(audit_event::origin.eq(origin.as_str()))
+                .filter(audit_event::log_index.eq_any(&some)),
+        )
+        .execute(inner))?;
+    }
+    Ok(())
+}
+
+/// Takes everything out that was indexed, so that it can be indexed anew, but for the sums of use
+/// of days whose records are deleted.
+pub fn clear(c: &mut Connection) -> Result<(), StoreError> {
+    diesel::delete(audit_event::table).execute(c)?;
+    diesel::delete(ledger_cursor::table).execute(c)?;
+    usage::clear(c)
 }

@@ -13,7 +13,7 @@ use reeve_domain::{
     Region, TenantId, Timestamp,
 };
 
-pub use index::{cursor, index};
+pub use index::{clear, cursor, forget, index};
 pub use replay::{Shadowed, count_decided, count_shadowed, decided, policies, regions, shadowed};
 pub use search::{get_by_decision, search};
 
@@ -102,6 +102,8 @@ words! {
 pub struct Leaf {
     pub(crate) index: u64,
     pub(crate) hash: [u8; 32],
+    /// The leaves before it were deleted from the log.
+    pub(crate) follows_deleted: bool,
     pub(crate) document: String,
     /// The reason, if it cannot be read.
     pub(crate) record: Result<Record, String>,
@@ -116,7 +118,13 @@ impl Leaf {
     pub fn parse(index: u64, hash: [u8; 32], bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         match serde_json::from_slice::<Record>(bytes) {
-            Ok(record) => Self { index, hash, document: text.into_owned(), record: Ok(record) },
+            Ok(record) => Self {
+                index,
+                hash,
+                follows_deleted: false,
+                document: text.into_owned(),
+                record: Ok(record),
+            },
             Err(why) => {
                 let excerpt: String = text.chars().take(MALFORMED_EXCERPT).collect();
                 let reason = why.to_string();
@@ -126,9 +134,21 @@ impl Leaf {
                     "bytes": bytes.len(),
                     "text": excerpt,
                 });
-                Self { index, hash, document: document.to_string(), record: Err(reason) }
+                Self {
+                    index,
+                    hash,
+                    follows_deleted: false,
+                    document: document.to_string(),
+                    record: Err(reason),
+                }
             }
         }
+    }
+
+    /// Says that the leaves between the one indexed before and this one were deleted from the log.
+    pub fn after_deleted(mut self) -> Self {
+        self.follows_deleted = true;
+        self
     }
 
     /// Whether it cannot be read.

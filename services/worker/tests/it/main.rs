@@ -121,7 +121,8 @@ async fn it_catches_up_after_the_stores_file_was_away() {
     let world = World::on_sqlite();
     let ledger = world.ledger();
     let (stop, shutdown) = watch::channel(false);
-    let worker = tokio::spawn(run(world.indexer(), world.clock(), intervals(), None, shutdown));
+    let worker =
+        tokio::spawn(run(world.indexer(), world.clock(), intervals(), world.tools(), shutdown));
     world.append(&ledger, 0..5);
     wait_for(|| world.indexed() == 5);
     let (here, there) = (world.dir.path().join("store"), world.dir.path().join("away"));
@@ -141,7 +142,8 @@ async fn it_catches_up_after_postgresql_was_stopped() {
     let world = World::on(server.url());
     let ledger = world.ledger();
     let (stop, shutdown) = watch::channel(false);
-    let worker = tokio::spawn(run(world.indexer(), world.clock(), intervals(), None, shutdown));
+    let worker =
+        tokio::spawn(run(world.indexer(), world.clock(), intervals(), world.tools(), shutdown));
     world.append(&ledger, 0..5);
     wait_for(|| world.indexed() == 5);
     server.stop().unwrap();
@@ -190,7 +192,8 @@ async fn logs_are_verified_and_ended_sessions_removed() {
         })
         .unwrap();
     let (stop, shutdown) = watch::channel(false);
-    let worker = tokio::spawn(run(world.indexer(), world.clock(), intervals(), None, shutdown));
+    let worker =
+        tokio::spawn(run(world.indexer(), world.clock(), intervals(), world.tools(), shutdown));
     let of_log = || world.store.read(log::list).unwrap().remove(0);
     wait_for(|| of_log().verified_at.is_some());
     assert_eq!((of_log().verified_size, of_log().findings.as_deref()), (Some(5), Some("[]")));

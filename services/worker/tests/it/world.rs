@@ -15,7 +15,7 @@ use reeve_domain::{
 };
 use reeve_ledger::{Ledger, Options, Reader};
 use reeve_store::{Store, audit, usage};
-use reeve_worker::Indexer;
+use reeve_worker::{Evidence, Indexer, Tools};
 
 pub(crate) fn origin() -> Origin {
     Origin::new("reeve.test/gateway-1").unwrap()
@@ -60,6 +60,14 @@ impl World {
 
     pub(crate) fn log_dir(&self) -> PathBuf {
         self.dir.path().join("log")
+    }
+
+    pub(crate) fn tools(&self) -> Tools {
+        let evidence = Evidence {
+            witness: self.dir.path().join("witness"),
+            control: self.dir.path().join("control"),
+        };
+        Tools { solver: None, evidence, shipper: None }
     }
 
     pub(crate) fn indexer(&self) -> Indexer {
