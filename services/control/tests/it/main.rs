@@ -12,6 +12,7 @@ mod audit;
 mod calls;
 mod faults;
 mod files;
+mod keeping;
 mod keys;
 mod lifecycle;
 mod preview;

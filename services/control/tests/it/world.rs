@@ -37,6 +37,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A browser: its cookie and its CSRF token, if it is signed in.
@@ -62,7 +63,8 @@ fn open(dir: &Path, origin: Origin, seed: u8, clock: &Arc<FixedClock>) -> Ledger
         origin,
         commit_deadline: Duration::from_secs(10),
         headroom_bytes: 0,
-        segment_bytes: reeve_ledger::SEGMENT_BYTES,
+        // Small, so that a test can have several.
+        segment_bytes: 8_000,
     };
     let clock: Arc<FixedClock> = Arc::clone(clock);
     Ledger::open(options, SigningKey::from_bytes(&[seed; 32]), clock).unwrap().0
@@ -262,8 +264,8 @@ impl Client {
         for (name, value) in response.headers() {
             headers.append(name.clone(), value.clone());
         }
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Answer { status: response.status().as_u16(), headers, text }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: response.status().as_u16(), headers, text, bytes: bytes.to_vec() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
