@@ -80,7 +80,8 @@ impl Reader {
 
     /// The newest checkpoint, as the signed note.
     pub fn checkpoint(&self) -> Result<String, ReadFailed> {
-        fs::read_to_string(self.dir.join("checkpoint")).map_err(|fault| self.io(fault))
+        let read = || fs::read_to_string(self.dir.join("checkpoint"));
+        read_settled(read).map_err(|fault| self.io(fault))
     }
 
     /// How many entries are committed now; 0 if that cannot be read.
@@ -199,6 +200,18 @@ impl Reader {
             .map_err(|fault| self.io(fault))?
             .ok_or_else(|| self.damaged(index, "the segment's header"))?;
         Ok((frames, first))
+    }
+}
+
+/// Reads a file that may be overwritten meanwhile, until two readings say the same.
+pub(crate) fn read_settled<T: PartialEq>(read: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let mut before = read()?;
+    loop {
+        let again = read()?;
+        if again == before {
+            return Ok(again);
+        }
+        before = again;
     }
 }
 

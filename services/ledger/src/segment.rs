@@ -133,7 +133,8 @@ impl Frames {
     pub(crate) fn next(&mut self) -> io::Result<Step> {
         let mut bytes = Vec::with_capacity(1024);
         let head = self.fill(&mut bytes, frame::HEAD)?;
-        if head == 0 {
+        // Zeros were written ahead of what comes.
+        if bytes.iter().all(|byte| *byte == 0) {
             return Ok(Step::End);
         }
         let Some([a, b, c, d]) = bytes.first_chunk::<4>() else { return Ok(Step::Torn) };
@@ -157,6 +158,21 @@ impl Frames {
                         Err(_) => Step::Damaged("an expired entry without its hash"),
                     },
                 })
+            }
+        }
+    }
+
+    /// Whether nothing but zeros follows. To be asked at the end of what is known.
+    pub(crate) fn rest_is_blank(&mut self) -> io::Result<bool> {
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        let mut part = vec![0; 64 * 1024];
+        loop {
+            let read = self.file.read(&mut part)?;
+            if read == 0 {
+                return Ok(true);
+            }
+            if part.iter().take(read).any(|byte| *byte != 0) {
+                return Ok(false);
             }
         }
     }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{
     note::{Checkpoint, NoteRefused, VerifierKey},
     payload::{self, Next, Payload, Payloads},
+    reader::read_settled,
     segment::{self, Frames, Step},
     tiles::{self, Tiler},
     tree::{Frontier, Hash, empty_root, leaf_hash},
@@ -164,7 +165,7 @@ impl Check {
     }
 
     fn read(&mut self, name: &str) -> Option<String> {
-        match fs::read(self.dir.join(name)) {
+        match read_settled(|| fs::read(self.dir.join(name))) {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => Some(text),
                 Err(_) => {
@@ -322,7 +323,15 @@ impl Check {
                     }
                     *covered = (self.tree.size(), self.tree.root());
                 }
-                Ok(Step::End) if is_last || covered.0 == at => return true,
+                Ok(Step::End) if is_last => return true,
+                Ok(Step::End) if covered.0 == at => {
+                    let blank = frames.rest_is_blank().unwrap_or(false);
+                    if !blank {
+                        let detail = "something stands behind the segment's end".to_owned();
+                        self.find(FindingKind::Insertion, file, Some(at), detail);
+                    }
+                    return blank;
+                }
                 Ok(Step::End) => {
                     let detail = "ends without a checkpoint".to_owned();
                     self.find(FindingKind::Truncation, file, Some(at), detail);

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,9 +15,9 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use reeve_domain::{Clock, Origin, Timestamp};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     frame::{self, FrameKind},
@@ -44,8 +45,8 @@ pub struct Options {
 
 /// Entries that may wait for the writer.
 const QUEUE: usize = 8 * 1024;
-/// The largest batch.
-const BATCH: usize = 1024;
+/// So few are woken by the writer itself.
+const FEW: usize = 4;
 /// How large a segment is by default.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// A segment that has been written to for so long is followed by another, too.
@@ -130,24 +131,54 @@ pub struct Receipt {
     pub checkpoint: Arc<str>,
 }
 
-struct Waiting {
-    entry: Vec<u8>,
-    payload: Option<SealedPayload>,
-    answer: oneshot::Sender<Result<Receipt, AppendError>>,
+type Answer = oneshot::Sender<Result<Receipt, AppendError>>;
+
+/// What waits for the writer. Whoever appends puts its entry here itself, in its place and with its
+/// index, so that the writer finds a batch ready and has only to sign and sync it.
+struct Pending {
+    /// The tree with what waits.
+    tree: Frontier,
+    tiler: Tiler,
+    /// Frames of what waits.
+    bytes: Vec<u8>,
+    payloads: Vec<u8>,
+    full: Vec<Tile>,
+    waiting: Vec<(Hash, Answer)>,
+    closed: bool,
 }
 
+/// What a log's handles and its writer share.
 struct State {
+    pending: Mutex<Pending>,
+    /// Something waits, or nobody ever will.
+    something: Condvar,
     available: AtomicBool,
     condemned: AtomicBool,
     size: AtomicU64,
     checkpoint: Mutex<Arc<str>>,
 }
 
+/// Ends the writer when the last handle is gone, and waits until it has closed its files.
+struct Handle {
+    state: Arc<State>,
+    writer: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.state.pending.lock().closed = true;
+        self.state.something.notify_one();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked said so.
+            drop(writer.join());
+        }
+    }
+}
+
 /// A log open for writing. Clones share it.
 #[derive(Clone)]
 pub struct Ledger {
-    queue: mpsc::Sender<Waiting>,
-    state: Arc<State>,
+    handle: Arc<Handle>,
     deadline: Duration,
 }
 
@@ -161,18 +192,31 @@ impl Ledger {
     ) -> Result<(Self, Recovery), OpenError> {
         let (writer, recovery, note) = Writer::open(&options, key, clock)?;
         let state = Arc::new(State {
+            pending: Mutex::new(Pending {
+                tree: writer.tree.clone(),
+                tiler: writer.tiler.clone(),
+                bytes: Vec::new(),
+                payloads: Vec::new(),
+                full: Vec::new(),
+                waiting: Vec::new(),
+                closed: false,
+            }),
+            something: Condvar::new(),
             available: AtomicBool::new(true),
             condemned: AtomicBool::new(false),
             size: AtomicU64::new(recovery.size),
             checkpoint: Mutex::new(note),
         });
-        let (queue, waiting) = mpsc::channel(QUEUE);
         let of_writer = Arc::clone(&state);
-        thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || writer.run(waiting, &of_writer))
-            .map_err(|fault| OpenError::Io { dir: options.dir, fault })?;
-        Ok((Self { queue, state, deadline: options.commit_deadline }, recovery))
+        let (tell, told) = std::sync::mpsc::channel::<Told>();
+        let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+            started.map_err(|fault| OpenError::Io { dir: options.dir.clone(), fault })
+        };
+        start("ledger-answers", Box::new(move || told.into_iter().for_each(Told::tell)))?;
+        let writer = start("ledger", Box::new(move || writer.run(&of_writer, &tell)))?;
+        let handle = Arc::new(Handle { state, writer: Some(writer) });
+        Ok((Self { handle, deadline: options.commit_deadline }, recovery))
     }
 
     /// Appends an entry and waits until it is durable.
@@ -214,7 +258,7 @@ impl Ledger {
         entry: Vec<u8>,
         payload: Option<SealedPayload>,
     ) -> Result<oneshot::Receiver<Result<Receipt, AppendError>>, AppendError> {
-        if self.state.condemned.load(Ordering::Acquire) {
+        if self.handle.state.condemned.load(Ordering::Acquire) {
             return Err(AppendError::Unavailable);
         }
         if entry.len() > frame::LARGEST {
@@ -223,32 +267,131 @@ impl Ledger {
         if payload.as_ref().is_some_and(|payload| !payload::fits(payload)) {
             return Err(AppendError::TooLarge);
         }
+        let leaf = leaf_hash(&entry);
         let (answer, answered) = oneshot::channel();
-        self.queue
-            .try_send(Waiting { entry, payload, answer })
-            .map(|()| answered)
-            .map_err(|_| AppendError::Unavailable)
+        let mut pending = self.handle.state.pending.lock();
+        if pending.waiting.len() >= QUEUE {
+            return Err(AppendError::Unavailable);
+        }
+        pending.add(&entry, leaf, payload.as_ref(), answer);
+        let is_first = pending.waiting.len() == 1;
+        drop(pending);
+        if is_first {
+            self.handle.state.something.notify_one();
+        }
+        Ok(answered)
     }
 
     /// Whether the last commit succeeded.
     pub fn is_available(&self) -> bool {
-        self.state.available.load(Ordering::Acquire)
+        self.handle.state.available.load(Ordering::Acquire)
     }
 
     /// Takes no entry any more: somebody found that the log is not the one that it was.
     pub fn condemn(&self) {
-        self.state.condemned.store(true, Ordering::Release);
-        self.state.available.store(false, Ordering::Release);
+        self.handle.state.condemned.store(true, Ordering::Release);
+        self.handle.state.available.store(false, Ordering::Release);
     }
 
     /// Committed entries.
     pub fn size(&self) -> u64 {
-        self.state.size.load(Ordering::Acquire)
+        self.handle.state.size.load(Ordering::Acquire)
     }
 
     /// The newest checkpoint as a signed note.
     pub fn checkpoint(&self) -> Arc<str> {
-        self.state.checkpoint.lock().clone()
+        self.handle.state.checkpoint.lock().clone()
+    }
+}
+
+/// A batch that was taken from what waits, and the tree with it.
+#[derive(Default)]
+struct Batch {
+    first: u64,
+    tree: Frontier,
+    tiler: Tiler,
+    bytes: Vec<u8>,
+    payloads: Vec<u8>,
+    full: Vec<Tile>,
+    waiting: Vec<(Hash, Answer)>,
+}
+
+impl Pending {
+    fn add(&mut self, entry: &[u8], leaf: Hash, payload: Option<&SealedPayload>, answer: Answer) {
+        let index = self.tree.size();
+        frame::write(&mut self.bytes, FrameKind::Entry, index, entry);
+        if let Some(payload) = payload {
+            payload::write(&mut self.payloads, index, payload);
+        }
+        self.tree.push(leaf);
+        self.full.extend(self.tiler.push(leaf));
+        self.waiting.push((leaf, answer));
+    }
+}
+
+impl State {
+    /// Waits until something waits, and takes all of it. False when nothing ever will.
+    fn take(&self, batch: &mut Batch) -> bool {
+        let mut pending = self.pending.lock();
+        while pending.waiting.is_empty() {
+            if pending.closed {
+                return false;
+            }
+            self.something.wait(&mut pending);
+        }
+        // The buffers change places, so that they need not be made anew.
+        batch.bytes.clear();
+        batch.payloads.clear();
+        batch.full.clear();
+        let pending = &mut *pending;
+        std::mem::swap(&mut batch.bytes, &mut pending.bytes);
+        std::mem::swap(&mut batch.payloads, &mut pending.payloads);
+        std::mem::swap(&mut batch.full, &mut pending.full);
+        batch.waiting = std::mem::take(&mut pending.waiting);
+        batch.tree.clone_from(&pending.tree);
+        batch.tiler.clone_from(&pending.tiler);
+        let count = u64::try_from(batch.waiting.len()).unwrap_or(u64::MAX);
+        batch.first = batch.tree.size().saturating_sub(count);
+        true
+    }
+
+    /// Goes back to what is committed; gives those who waited.
+    fn reset(&self, tree: &Frontier, tiler: &Tiler) -> Vec<(Hash, Answer)> {
+        let mut pending = self.pending.lock();
+        pending.tree.clone_from(tree);
+        pending.tiler.clone_from(tiler);
+        pending.bytes.clear();
+        pending.payloads.clear();
+        pending.full.clear();
+        std::mem::take(&mut pending.waiting)
+    }
+}
+
+/// Those whose fate is decided, for the thread that tells them.
+struct Told {
+    waiting: Vec<(Hash, Answer)>,
+    /// The log, the index of the first of them, and the checkpoint with its size.
+    outcome: Result<(Origin, u64, u64, Arc<str>), AppendError>,
+}
+
+type Tellers = std::sync::mpsc::Sender<Told>;
+
+impl Told {
+    fn tell(self) {
+        match self.outcome {
+            Ok((origin, first, size, checkpoint)) => {
+                for ((leaf_hash, answer), index) in self.waiting.into_iter().zip(first..) {
+                    let (origin, checkpoint) = (origin.clone(), Arc::clone(&checkpoint));
+                    // Whoever no longer waits is recorded all the same.
+                    drop(answer.send(Ok(Receipt { origin, index, leaf_hash, size, checkpoint })));
+                }
+            }
+            Err(error) => {
+                for (_, answer) in self.waiting {
+                    drop(answer.send(Err(error)));
+                }
+            }
+        }
     }
 }
 
@@ -259,6 +402,48 @@ struct Segment {
     path: PathBuf,
     file: File,
     committed: u64,
+    /// The file's length: behind what is committed, zeros are written ahead. A sync of bytes in
+    /// place takes half the time of one that makes the file longer.
+    length: u64,
+}
+
+/// So many zeros are written ahead at once, if segments are not smaller.
+const AHEAD: u64 = 1024 * 1024;
+
+/// A log that has written so much to a segment is a fast one.
+const FAST: u64 = 4 * 1024 * 1024;
+
+impl Segment {
+    /// Writes behind what is committed, and makes it durable.
+    fn write(&mut self, parts: &[&[u8]; 2], ahead: u64) -> io::Result<()> {
+        same_file(&self.path, &self.file, self.length)?;
+        let [entries, signed] = parts.map(|part| u64::try_from(part.len()).unwrap_or(u64::MAX));
+        let middle = self.committed.saturating_add(entries);
+        let end = middle.saturating_add(signed);
+        if end > self.length {
+            let zeros = vec![0; usize::try_from(ahead.clamp(1, AHEAD)).unwrap_or(1)];
+            while end > self.length {
+                self.file.write_all_at(&zeros, self.length)?;
+                let more = u64::try_from(zeros.len()).unwrap_or(u64::MAX);
+                self.length = self.length.saturating_add(more);
+            }
+            self.file.sync_all()?;
+        }
+        let [entries, signed] = parts;
+        self.file.write_all_at(entries, self.committed)?;
+        self.file.write_all_at(signed, middle)?;
+        self.file.sync_data()
+    }
+
+    /// Where so many more bytes end.
+    fn end(&self, bytes: usize) -> u64 {
+        self.committed.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
+    /// Cuts off what was written ahead.
+    fn trim(&self) -> io::Result<()> {
+        self.file.set_len(self.committed)
+    }
 }
 
 struct Writer {
@@ -271,6 +456,9 @@ struct Writer {
     tree: Frontier,
     tiler: Tiler,
     segment: Segment,
+    newest: Newest,
+    /// The file for the next segment, while it is made and when it is ready.
+    spare: Option<thread::JoinHandle<io::Result<PathBuf>>>,
     /// Where the segment's payloads go, if there are any.
     payloads: Option<PayloadFile>,
     /// A write failed: the segment may hold more than what is committed.
@@ -342,7 +530,7 @@ impl Writer {
             PayloadFile::resume(&dir, &options.origin, segment.first, size).map_err(io)?;
         let checkpoint = Checkpoint { origin: options.origin.clone(), size, root: tree.root() };
         let note: Arc<str> = checkpoint.sign(&key).into();
-        publish(&dir, &note).map_err(io)?;
+        let newest = Newest::begin(&dir, &note).map_err(io)?;
         let writer = Self {
             dir: dir.clone(),
             origin: options.origin.clone(),
@@ -353,6 +541,8 @@ impl Writer {
             tree,
             tiler,
             segment,
+            newest,
+            spare: None,
             payloads,
             failed: false,
             last_probe: None,
@@ -362,105 +552,95 @@ impl Writer {
         Ok((writer, Recovery { size, discarded_bytes: discarded }, note))
     }
 
-    fn run(mut self, mut waiting: mpsc::Receiver<Waiting>, state: &State) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            // Whoever waits when the writer is free goes along; nobody is waited for.
-            if waiting.blocking_recv_many(&mut batch, BATCH) == 0 {
-                return;
-            }
+    fn run(mut self, state: &State, told: &Tellers) {
+        let mut batch = Batch::default();
+        // Whoever waits when the writer is free goes along; nobody is waited for.
+        while state.take(&mut batch) {
             let outcome = self.commit(&batch);
             let condemned = state.condemned.load(Ordering::Acquire);
             state.available.store(outcome.is_ok() && !condemned, Ordering::Release);
-            match outcome {
-                Ok((first, leaves, note)) => {
+            let outcome = match outcome {
+                Ok(note) => {
                     state.size.store(self.tree.size(), Ordering::Release);
                     *state.checkpoint.lock() = Arc::clone(&note);
-                    let indices = first..;
-                    for ((waiting, index), leaf_hash) in batch.drain(..).zip(indices).zip(leaves) {
-                        let receipt = Receipt {
-                            origin: self.origin.clone(),
-                            index,
-                            leaf_hash,
-                            size: self.tree.size(),
-                            checkpoint: Arc::clone(&note),
-                        };
-                        // Whoever no longer waits is recorded all the same.
-                        drop(waiting.answer.send(Ok(receipt)));
-                    }
+                    Ok((self.origin.clone(), batch.first, self.tree.size(), note))
                 }
                 Err(error) => {
-                    for waiting in batch.drain(..) {
-                        drop(waiting.answer.send(Err(error)));
-                    }
+                    // What was put behind the batch meanwhile has the wrong place.
+                    let waiting = state.reset(&self.tree, &self.tiler);
+                    Told { waiting, outcome: Err(error) }.tell();
+                    Err(error)
                 }
+            };
+            // Waking many takes as long as half a sync: the next batch is not kept waiting for it.
+            let waiting = std::mem::take(&mut batch.waiting);
+            let few = waiting.len() <= FEW;
+            let of_batch = Told { waiting, outcome };
+            if few {
+                of_batch.tell();
+            } else if let Err(undelivered) = told.send(of_batch) {
+                undelivered.0.tell();
             }
         }
+        // What a crash leaves is cut off at the next start.
+        drop(self.segment.trim());
     }
 
-    /// Makes a batch durable: all of it or nothing that is acknowledged.
-    fn commit(&mut self, batch: &[Waiting]) -> Result<(u64, Vec<Hash>, Arc<str>), AppendError> {
+    /// Makes a batch durable: all of it or nothing that is acknowledged. Gives the checkpoint.
+    fn commit(&mut self, batch: &Batch) -> Result<Arc<str>, AppendError> {
         if self.failed {
             self.probe()?;
         }
         if !self.has_space() {
             return Err(AppendError::Full);
         }
-        let first = self.tree.size();
-        let (mut tree, mut tiler) = (self.tree.clone(), self.tiler.clone());
-        let mut bytes = Vec::with_capacity(batch.len().saturating_mul(1024));
-        let (mut leaves, mut full) = (Vec::with_capacity(batch.len()), Vec::new());
-        let mut payloads = Vec::new();
-        for waiting in batch {
-            let leaf = leaf_hash(&waiting.entry);
-            if let Some(payload) = &waiting.payload {
-                payload::write(&mut payloads, tree.size(), payload);
-            }
-            frame::write(&mut bytes, FrameKind::Entry, tree.size(), &waiting.entry);
-            tree.push(leaf);
-            full.extend(tiler.push(leaf));
-            leaves.push(leaf);
-        }
-        let checkpoint =
-            Checkpoint { origin: self.origin.clone(), size: tree.size(), root: tree.root() };
+        let size = batch.tree.size();
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root: batch.tree.root() };
         let note: Arc<str> = checkpoint.sign(&self.key).into();
-        frame::write(&mut bytes, FrameKind::Checkpoint, tree.size(), note.as_bytes());
-        let written = self.write(&bytes, &payloads, &note, &full);
+        let mut signed = Vec::with_capacity(512);
+        frame::write(&mut signed, FrameKind::Checkpoint, size, note.as_bytes());
+        let written = self.write(&batch.bytes, &signed, &batch.payloads, &note, &batch.full);
         if let Err(fault) = written {
             tracing::error!(error = %fault, log = %self.origin, "a commit failed: the log is unavailable");
             self.failed = true;
             self.last_probe = Some(self.clock.monotonic());
             return Err(AppendError::Unavailable);
         }
-        self.tree = tree;
-        self.tiler = tiler;
-        Ok((first, leaves, note))
+        self.tree.clone_from(&batch.tree);
+        self.tiler.clone_from(&batch.tiler);
+        Ok(note)
     }
 
     fn write(
         &mut self,
-        bytes: &[u8],
+        entries: &[u8],
+        signed: &[u8],
         payloads: &[u8],
         note: &str,
         full: &[Tile],
     ) -> io::Result<()> {
-        let Segment { path, file, committed, .. } = &self.segment;
-        same_file(path, file, *committed)?;
-        if self.segment.committed >= self.segment_bytes || self.is_old() {
-            self.segment = begin(&self.dir, &self.origin, self.tree.size(), self.clock.now())?;
+        let end = self.segment.end(entries.len().saturating_add(signed.len()));
+        // A file of zeros that is ready is better than one that must be made longer.
+        let better = end > self.segment.length
+            && self.spare.as_ref().is_some_and(thread::JoinHandle::is_finished);
+        if self.segment.committed >= self.segment_bytes || better || self.is_old() {
+            let next = self.next_segment()?;
+            let full = std::mem::replace(&mut self.segment, next);
+            if let Err(fault) = full.trim() {
+                tracing::warn!(error = %fault, "a full segment could not be trimmed");
+            }
         }
+        self.make_spare();
         // An entry that commits to a payload is never there without it.
         if !payloads.is_empty() {
             self.payload_file()?.append(payloads)?;
         }
-        self.segment.file.write_all(bytes)?;
-        self.segment.file.sync_data()?;
-        publish(&self.dir, note)?;
+        self.segment.write(&[entries, signed], self.segment_bytes)?;
+        self.newest.write(note)?;
+        self.segment.committed = self.segment.end(entries.len().saturating_add(signed.len()));
         if let Some(file) = self.payloads.as_mut().filter(|_| !payloads.is_empty()) {
             file.keep(payloads);
         }
-        self.segment.committed =
-            self.segment.committed.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         for tile in full {
             // A tile that cannot be written now is made at the next start.
             if let Err(fault) = tiles::keep(&self.dir, tile) {
@@ -514,7 +694,7 @@ impl Writer {
             size: self.tree.size(),
             root: self.tree.root(),
         };
-        publish(&self.dir, &checkpoint.sign(&self.key))?;
+        self.newest = Newest::begin(&self.dir, &checkpoint.sign(&self.key))?;
         self.segment = begin(&self.dir, &self.origin, self.tree.size(), self.clock.now())?;
         self.payloads = None;
         Ok(())
@@ -525,6 +705,36 @@ impl Writer {
     fn is_old(&self) -> bool {
         self.tree.size() > self.segment.first
             && self.clock.now().since(self.segment.begun) >= SEGMENT_AGE
+    }
+
+    /// Has a file of zeros made for the next segment, when this one is well on its way: a log that
+    /// is written fast is not held up by zeros.
+    fn make_spare(&mut self) {
+        let late = self.segment.committed > (self.segment_bytes / 4).min(FAST);
+        if self.spare.is_some() || !late || self.segment_bytes < AHEAD {
+            return;
+        }
+        let (path, length) = (segment::dir(&self.dir).join("spare"), self.segment_bytes);
+        let make = move || make_spare(&path, length).map(|()| path);
+        self.spare = thread::Builder::new().name("ledger-spare".to_owned()).spawn(make).ok();
+    }
+
+    fn next_segment(&mut self) -> io::Result<Segment> {
+        let (first, now) = (self.tree.size(), self.clock.now());
+        let ready = self.spare.take_if(|spare| spare.is_finished());
+        let Some(Ok(Ok(spare))) = ready.map(thread::JoinHandle::join) else {
+            return begin(&self.dir, &self.origin, first, now);
+        };
+        let path = segment::path(&self.dir, first);
+        let header = segment::header(&self.origin, first);
+        let file = OpenOptions::new().write(true).open(&spare)?;
+        file.write_all_at(&header, 0)?;
+        file.sync_all()?;
+        fs::rename(spare, &path)?;
+        File::open(segment::dir(&self.dir))?.sync_all()?;
+        let committed = u64::try_from(header.len()).unwrap_or(u64::MAX);
+        let length = file.metadata()?.len();
+        Ok(Segment { first, begun: now, path, file, committed, length })
     }
 
     fn payload_file(&mut self) -> io::Result<&mut PayloadFile> {
@@ -570,6 +780,16 @@ fn claim(dir: &Path, verifier: &VerifierKey) -> Result<(), OpenError> {
     }
 }
 
+/// Fills a file with zeros, and makes that durable.
+fn make_spare(path: &Path, length: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let zeros = vec![0; usize::try_from(AHEAD).unwrap_or(0)];
+    for _ in 0..length.div_ceil(AHEAD) {
+        file.write_all(&zeros)?;
+    }
+    file.sync_all()
+}
+
 /// Begins a segment, durable before it is used.
 fn begin(dir: &Path, origin: &Origin, first: u64, now: Timestamp) -> io::Result<Segment> {
     let path = segment::path(dir, first);
@@ -579,9 +799,8 @@ fn begin(dir: &Path, origin: &Origin, first: u64, now: Timestamp) -> io::Result<
     file.write_all(&header)?;
     file.sync_all()?;
     File::open(segment::dir(dir))?.sync_all()?;
-    let file = OpenOptions::new().append(true).open(&path)?;
     let committed = u64::try_from(header.len()).unwrap_or(u64::MAX);
-    Ok(Segment { first, begun: now, path, file, committed })
+    Ok(Segment { first, begun: now, path, file, committed, length: committed })
 }
 
 /// When a segment was begun; where the file system does not tell, when it was last written to.
@@ -591,11 +810,40 @@ fn begun(data: &fs::Metadata) -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Puts a checkpoint in the place of the one before in a single step.
-fn publish(dir: &Path, note: &str) -> io::Result<()> {
-    let new = dir.join("checkpoint.new");
-    fs::write(&new, note)?;
-    fs::rename(new, dir.join("checkpoint"))
+/// The file with the newest checkpoint.
+///
+/// It is overwritten where it lies, with every commit: a rename for each would cost as much as the
+/// sync. A note is shorter than a sector, so that no crash leaves half of one; whoever reads it
+/// while it is written reads it again ([`crate::reader`]).
+struct Newest {
+    path: PathBuf,
+    file: File,
+    length: usize,
+}
+
+impl Newest {
+    /// Puts a new file in the place of the one before, in a single step.
+    fn begin(dir: &Path, note: &str) -> io::Result<Self> {
+        let (new, path) = (dir.join("checkpoint.new"), dir.join("checkpoint"));
+        fs::write(&new, note)?;
+        fs::rename(new, &path)?;
+        let file = OpenOptions::new().write(true).open(&path)?;
+        Ok(Self { path, file, length: note.len() })
+    }
+
+    fn write(&mut self, note: &str) -> io::Result<()> {
+        let (there, open) = (fs::metadata(&self.path)?, self.file.metadata()?);
+        if FileId::of(&there) != FileId::of(&open) {
+            return Err(io::Error::other("`checkpoint` was replaced by another file"));
+        }
+        // Sizes only grow, and with them the note.
+        if note.len() < self.length {
+            return Err(io::Error::other("the checkpoint would be shorter than the one before"));
+        }
+        self.file.write_all_at(note.as_bytes(), 0)?;
+        self.length = note.len();
+        Ok(())
+    }
 }
 
 struct Recovered {
@@ -676,14 +924,18 @@ fn recover(dir: &Path, verifier: &VerifierKey) -> Result<Recovered, OpenError> {
             }
         }
         let length = fs::metadata(&path).map_err(io)?.len();
-        let rest = length.saturating_sub(committed);
-        if rest > 0 && !is_last {
-            return Err(tampered(format!("`{}` has unsigned entries", path.display())));
+        frames.offset = committed;
+        if !frames.rest_is_blank().map_err(io)? {
+            if !is_last {
+                return Err(tampered(format!("`{}` has unsigned entries", path.display())));
+            }
+            let rest = length.saturating_sub(committed);
+            done.discarded = done.discarded.saturating_add(rest);
         }
-        done.discarded = done.discarded.saturating_add(rest);
-        let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
+        let file = OpenOptions::new().write(true).open(&path).map_err(io)?;
         let begun = begun(&fs::metadata(&path).map_err(io)?);
-        done.segment = Some(Segment { first, begun, path, file, committed });
+        // What stands behind is cut off before anything is written.
+        done.segment = Some(Segment { first, begun, path, file, committed, length: committed });
     }
     Ok(done)
 }

@@ -310,7 +310,8 @@ fn a_tail_that_was_never_acknowledged_is_cut_off() {
         assert!(verify(dir.path(), None).is_clean(), "a crash is no crime");
         let (ledger, recovery) = open(dir.path());
         assert_eq!(recovery.size, 2);
-        assert_eq!(recovery.discarded_bytes, tail.len() as u64);
+        let blank = tail.iter().all(|byte| *byte == 0);
+        assert_eq!(recovery.discarded_bytes, if blank { 0 } else { tail.len() as u64 });
         drop(ledger);
         while try_open(dir.path(), key()).is_err() {
             std::thread::sleep(Duration::from_millis(5));
