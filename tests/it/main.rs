@@ -9,7 +9,9 @@
 mod canaries;
 mod changes;
 mod crash;
+mod faults;
 mod governed;
+mod keeping;
 mod names;
 mod outage;
 mod policy;

@@ -13,7 +13,7 @@ use reeve_domain::{
     TenantId, TenantStatus, Timestamp,
 };
 use reeve_identity::{ApiKeySecret, Pepper};
-use reeve_ledger::Reader;
+use reeve_ledger::{Reader, WitnessKey, load_or_create_key};
 use reeve_policy::Bundle;
 use reeve_protocol::activation::ActivationSigner;
 use reeve_store::{Store, testing::PostgresServer};
@@ -41,6 +41,8 @@ pub struct WorldOptions {
     pub bundle: Bundle,
     /// More sections or keys of the configuration, as TOML.
     pub configuration: String,
+    /// Whether the control plane is a witness for the logs.
+    pub witness: bool,
 }
 
 impl Default for WorldOptions {
@@ -49,6 +51,7 @@ impl Default for WorldOptions {
             engine: Engine::Sqlite,
             bundle: reeve_policy::default_bundle(),
             configuration: String::new(),
+            witness: false,
         }
     }
 }
@@ -129,10 +132,19 @@ impl World {
         let us = seed_tenant(&store, &pepper, now, "globex-us", "us-east", "US", false)?;
         seed_model(&store, &bundle, "pod", &pod_ports)?;
         activate(root, &store, &options.bundle)?;
-        fs::write(
-            root.join("reeve.toml"),
-            configuration(root, &url, gateway_port, control_port, &options.configuration),
-        )?;
+        let mut more = options.configuration;
+        if options.witness {
+            let key = load_or_create_key(&root.join("secrets/witness.pem"), &entropy)?;
+            let name = reeve_domain::Origin::new("reeve.local/witness")?;
+            let key = WitnessKey::new(name, key.verifying_key());
+            let url = format!("http://127.0.0.1:{control_port}/witness");
+            let witnesses =
+                format!("[ledger]\nwitnesses = [{{ url = {url:?}, key = \"{key}\" }}]\n");
+            fs::write(root.join("witnesses.toml"), &witnesses)?;
+            more.push_str(&witnesses);
+        }
+        let file = configuration(root, &url, gateway_port, control_port, &more);
+        fs::write(root.join("reeve.toml"), file)?;
         let mut pods = BTreeMap::new();
         for (region, port) in &pod_ports {
             pods.insert(region.clone(), start_pod(root, &bundle, region, region, *port)?);
@@ -261,15 +273,18 @@ impl World {
                 "data_dir = {root:?}\n[gateway]\nlisten = \"127.0.0.1:{port}\"\nworkers = 1\n\
                  origin = \"reeve.local/{name}\"\nledger_dir = \"ledger/{name}\"\n\
                  ledger_key = \"secrets/{name}.pem\"\nsnapshot_file = \"{name}.json\"\n\
-                 [store]\nurl = {url:?}\n"
+                 [store]\nurl = {url:?}\n\
+                 {}",
+                fs::read_to_string(root.join("witnesses.toml")).unwrap_or_default()
             ),
         )?;
         let mut command = Command::new(binary("reeve")?);
         command.arg("serve").arg("--roles").arg("gateway").arg("--config").arg(&file);
-        let program = Program::start(&name, command, &root.join(format!("logs/{name}.log")))?;
+        let mut program = Program::start(&name, command, &root.join(format!("logs/{name}.log")))?;
         let base = format!("http://127.0.0.1:{port}");
         let client = self.client_at(&base, &self.us);
         wait_until("the other gateway serves", Duration::from_secs(30), || {
+            anyhow::ensure!(program.runs(), "the gateway ended:\n{}", program.output());
             Ok(client.classify("hello").is_ok_and(|answer| answer.status == 200))
         })?;
         Ok((program, base))

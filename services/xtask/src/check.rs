@@ -120,6 +120,17 @@ fn rust() -> anyhow::Result<Outcome> {
     openly(nextest).map(|()| Outcome::Passed)
 }
 
+/// The tests that break things, each as thorough as it can be. Takes about half an hour.
+pub(crate) fn chaos() -> anyhow::Result<()> {
+    cargo("build", &["build", "--workspace"])?;
+    let chosen = "test(a_fault_at_any) or test(faults_at_system_calls) or \
+                  test(killed_at) or test(the_erased_are)";
+    let mut nextest = command("cargo", &["nextest", "run", "--profile", "chaos", "-E", chosen]);
+    nextest.args(["-p", "reeve-ledger", "-p", "reeve-tests", "--no-capture"]);
+    nextest.env("REEVE_CHAOS", "1").env("REEVE_REQUIRE_POSTGRES", "1");
+    openly(nextest)
+}
+
 /// Texts and recognisers that a fuzzer makes up, for a while: `REEVE_FUZZ_SECONDS` each. What it
 /// learnt is kept beside the build for the next time.
 #[expect(clippy::disallowed_methods, reason = "an operator's choice, as REEVE_CACHE is")]

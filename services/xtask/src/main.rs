@@ -60,6 +60,8 @@ enum Command {
     Test(check::Arguments),
     /// Measure.
     Bench(bench::Arguments),
+    /// Break things on purpose for a while: faults at system calls, kills, ten thousand canaries.
+    Chaos,
     /// Install the solver that proves what drafts of policy change, and print where it is.
     Solver,
     /// Make the generated files again.
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Down { data } => instance::down(&data),
         Command::Test(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Chaos => check::chaos(),
         Command::Solver => solver::run(),
         Command::Regenerate => regenerate::run(),
     };

@@ -15,7 +15,7 @@ use reeve_control::{ControlOptions, LogDirs};
 use reeve_domain::{Clock, Entropy, Origin, SystemClock, SystemEntropy};
 use reeve_gateway::{Gateway, GatewayOptions};
 use reeve_identity::Pepper;
-use reeve_ledger::{Ledger, Options, VerifierKey, Witness, load_or_create_key};
+use reeve_ledger::{Ledger, Options, VerifierKey, Witness, load_or_create_key, seen_by_witness};
 use reeve_protocol::{
     activation::ActivationVerifier,
     keys::{read_signing_key, read_verifying_key},
@@ -96,7 +96,8 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
         let (ledger, key) =
             open(&parts, &section.origin, &section.ledger_dir, &section.ledger_key)?;
         logs.push((section.origin.clone(), section.ledger_dir.clone(), key));
-        follow(ledger.clone(), section.ledger_dir.clone(), peers.clone()).await?;
+        let dir = section.ledger_dir.clone();
+        follow(ledger.clone(), &section.origin, dir, peers.clone(), config).await?;
         let gateway = Gateway::start(gateway_options(&parts, ledger, witness.clone())?).await?;
         handles.push(gateway.handle());
         let task = rt::spawn(gateway.run());
@@ -107,7 +108,8 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
         let (ledger, key) =
             open(&parts, &section.origin, &section.ledger_dir, &section.ledger_key)?;
         logs.push((section.origin.clone(), section.ledger_dir.clone(), key));
-        follow(ledger.clone(), section.ledger_dir.clone(), peers.clone()).await?;
+        let dir = section.ledger_dir.clone();
+        follow(ledger.clone(), &section.origin, dir, peers.clone(), config).await?;
         let server = control(&parts, ledger, witness.clone())?;
         handles.push(server.handle());
         tracing::info!(address = %section.listen, "the control plane listens");
@@ -311,7 +313,23 @@ fn peers(config: &Config) -> anyhow::Result<Vec<Peer>> {
 
 /// Asks the witnesses whether the log was rolled back, before anything is written to it, and goes
 /// on taking its checkpoints to them. Witnesses that are away are asked as soon as they are there.
-async fn follow(ledger: Ledger, dir: PathBuf, peers: Vec<Peer>) -> anyhow::Result<()> {
+async fn follow(
+    ledger: Ledger,
+    origin: &Origin,
+    dir: PathBuf,
+    peers: Vec<Peer>,
+    config: &Config,
+) -> anyhow::Result<()> {
+    // What this machine's own witness has seen need not be asked over the network.
+    if let Some(seen) = seen_by_witness(&config.witness.dir, origin)
+        && seen.size > ledger.size()
+    {
+        anyhow::bail!(
+            "the log `{origin}` was rolled back or replaced: the witness has seen {} entries, {} are here",
+            seen.size,
+            ledger.size()
+        );
+    }
     let mut errand = Errand::new(dir, peers);
     errand.round().await?;
     rt::spawn(async move {
