@@ -139,11 +139,16 @@ try {
         'Policy',
         'Changes',
         'Emergency',
+        'Evidence',
+        'Keeping',
         'Usage',
         'Models and pods',
       ],
     ],
-    ['zh', ['概览', '审计日志', '租户', '策略', '变更', '紧急', '用量', '模型与节点']],
+    [
+      'zh',
+      ['概览', '审计日志', '租户', '策略', '变更', '紧急', '证据', '保存', '用量', '模型与节点'],
+    ],
   ]) {
     await page.getByText(language === 'en' ? 'English' : '中文', { exact: true }).click();
     for (const scheme of ['light', 'dark']) {
@@ -154,6 +159,8 @@ try {
         '/policy',
         '/changes',
         '/emergency',
+        '/evidence',
+        '/keeping',
         '/usage',
         '/models',
       ];
@@ -310,6 +317,92 @@ try {
   await page.waitForTimeout(1000);
   const again = await classify(tenantKey, { model: 'sample', input: 'hello' });
   check(`rolled back it answers ${again.status}`, again.status === 200);
+
+  // Evidence: a receipt is checked in the browser, with and without an account; a bundle is saved.
+  const mine = await fetch(`${gateway}/v1/receipts/${decision}`, {
+    headers: { Authorization: `Bearer ${tenantKey}` },
+  });
+  const receipts = await mine.text();
+  await page.goto(`${control}/evidence`);
+  await heading('Evidence');
+  await page
+    .getByRole('button', { name: /^Verify now: / })
+    .first()
+    .click();
+  await page.getByLabel('Receipt', { exact: true }).fill(receipts);
+  await page
+    .getByText(/\+[0-9a-f]{8}\+/)
+    .first()
+    .waitFor();
+  const keys = await page.getByLabel('Public keys').inputValue();
+  await page.getByRole('button', { name: 'Check', exact: true }).click();
+  await page.getByText('The record stands in the log of').first().waitFor();
+  check('a record is shown', (await page.content()).includes(decision));
+  await look('receipt-holds');
+  const forged = receipts.replace(/"index":(\d+)/, (_, index) => `"index":${Number(index) + 1}`);
+  await page.getByLabel('Receipt', { exact: true }).fill(forged);
+  await page.getByRole('button', { name: 'Check', exact: true }).click();
+  await page.getByText('The proof does not lead to the root').waitFor();
+  await look('receipt-forged');
+  await page.getByLabel('Tenant').click();
+  await page.getByRole('option', { name: 'acme-eu' }).click();
+  await page.getByRole('combobox', { name: 'Article' }).click();
+  await page.getByRole('option', { name: /accountability/ }).click();
+  const saving = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Make the bundle' }).click();
+  const saved = await saving;
+  check(
+    `the bundle is ${saved.suggestedFilename()}`,
+    /^evidence-acme-eu/.test(saved.suggestedFilename()),
+  );
+  await page.getByText('The bundle was made and saved').waitFor();
+  await page.goto(`${control}/receipt`);
+  await heading('Check a receipt');
+  await page.getByLabel('Receipt', { exact: true }).fill(receipts);
+  await page.getByLabel('Public keys').fill(keys);
+  await page.getByRole('button', { name: 'Check', exact: true }).click();
+  await page.getByText('The record stands in the log of').first().waitFor();
+  await look('receipt-alone');
+
+  // Keeping: a hold keeps somebody from being erased; a floor below the law is refused.
+  await page.goto(`${control}/keeping`);
+  await heading('Keeping');
+  const part = (title) =>
+    page.locator('section', { has: page.getByRole('heading', { name: title }) });
+  await page.getByRole('button', { name: 'Delete what is due now' }).click();
+  await page.getByText('As of').waitFor();
+  await page.getByLabel('Calls: at least').fill('182');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('invalid-request').waitFor();
+  await page.getByLabel('Calls: at least').fill('200');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('button', { name: 'Save' }).waitFor({ state: 'detached' });
+  const holds = part('Legal holds');
+  await holds.getByLabel('Tenant').click();
+  await page.getByRole('option', { name: 'acme-eu' }).click();
+  await holds.getByLabel('Person').fill('person-1');
+  await holds.getByLabel('Reason').fill('A court asked.');
+  await holds.getByRole('button', { name: 'Place a hold' }).click();
+  await holds.getByText('A court asked.').waitFor();
+  const erasing = part('Erasure');
+  await erasing.getByLabel('Tenant').click();
+  await page.getByRole('option', { name: 'acme-eu' }).click();
+  await erasing.getByLabel('Person').fill('person-1');
+  await erasing.getByLabel('Reason').fill('She asked.');
+  await erasing.getByRole('button', { name: 'Erase' }).click();
+  await erasing.getByText('legal-hold').waitFor();
+  await look('keeping-held');
+  await holds.getByRole('button', { name: 'Release' }).click();
+  await holds.getByText('released by').waitFor();
+  await erasing.getByRole('button', { name: 'Erase' }).click();
+  await erasing.getByText('0 keys, 0 payloads.').waitFor();
+  const certificate = await erasing.getByRole('link', { name: 'Certificate' }).getAttribute('href');
+  const proof = await page.evaluate(
+    (path) => fetch(path).then((answer) => answer.text()),
+    certificate,
+  );
+  check('the certificate is a receipt', proof.includes('"checkpoint"'));
+  await look('keeping-erased');
 
   // A stop, and a broken glass that another has to review.
   await page.goto(`${control}/emergency`);

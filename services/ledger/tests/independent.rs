@@ -11,7 +11,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::SigningKey;
 use reeve_domain::{FixedClock, Origin, Timestamp};
-use reeve_ledger::{Ledger, Options, Reader};
+use reeve_ledger::{Ledger, Options, Reader, Witness};
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{
     Checkpoint, Hash, HashReader, check_record, check_tree, record_hash, stored_hashes, tree_hash,
@@ -117,4 +117,83 @@ fn another_implementation_refuses_what_was_changed() {
     let other = SigningKey::from_bytes(&[4; 32]).verifying_key();
     let other = signed_note::new_ed25519_verifier_key("reeve.test/independent", &other);
     assert!(opened(note.as_bytes(), &other).is_none());
+}
+
+/// Receipts that the console's own check in the browser is tested with: what this implementation
+/// makes, kept as a file. `REEVE_WRITE_FIXTURES=1` writes it anew.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "who changes the format says so")]
+fn the_browsers_fixture_is_what_the_ledger_makes() {
+    let dir = tempfile::tempdir().unwrap();
+    let vkey = write(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    let name = Origin::new("reeve.test/witness").unwrap();
+    let seen = dir.path().join("witness");
+    let witness = Witness::open(&seen, name, SigningKey::from_bytes(&[4; 32])).unwrap();
+    let (request, note) = reader.submission(0).unwrap();
+    let knows = |_: &Origin| vkey.trim().parse().ok();
+    let at = Timestamp::from_micros(1_700_000_000_000_000);
+    let line = witness.add_checkpoint(&request, &knows, at).unwrap();
+    reader.keep_cosigned(&note, &[line]).unwrap();
+    let receipts: Vec<_> =
+        [0, 255, 256, 699].iter().map(|index| reader.receipt(*index).unwrap()).collect();
+    let fixture = serde_json::json!({
+        "keys": [vkey.trim(), witness.public().to_string()],
+        "receipts": receipts,
+    });
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web-admin/src/receipt/fixture.json");
+    let text = serde_json::to_string_pretty(&fixture).unwrap() + "\n";
+    if std::env::var("REEVE_WRITE_FIXTURES").is_ok() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let kept: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(kept, fixture);
+}
+
+/// What is published is what the other implementation reads: tiles of every level and width.
+#[test]
+fn published_tiles_are_read_by_another_implementation() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    let published: std::collections::BTreeMap<String, Vec<u8>> = reader
+        .resources(0, ENTRIES)
+        .map(|resource| resource.map(|resource| (resource.path, resource.bytes)).unwrap())
+        .collect();
+    let stored = Stored::of_entries();
+    let paths = ["tile/0/000", "tile/0/001", "tile/0/002.p/188", "tile/1/000.p/2"];
+    for path in paths {
+        let theirs = path.replacen("tile/", "tile/8/", 1);
+        let tile = tlog_tiles::Tile::from_path(&theirs).unwrap();
+        let expected = tile.read_data(&stored).unwrap();
+        assert_eq!(published[path], expected, "{path}");
+    }
+    let mut entries = Vec::new();
+    for path in ["tile/entries/000", "tile/entries/001", "tile/entries/002.p/188"] {
+        let mut rest = &published[path][..];
+        while let Some((length, after)) = rest.split_first_chunk::<2>() {
+            let (entry, after) = after.split_at(usize::from(u16::from_be_bytes(*length)));
+            entries.push(entry.to_vec());
+            rest = after;
+        }
+    }
+    let expected: Vec<Vec<u8>> =
+        (0..ENTRIES).map(|number| format!("entry {number}").into_bytes()).collect();
+    assert_eq!(entries, expected);
+    assert_eq!(published.len(), paths.len() + 3);
+    // Grown a little at a time, it is the same.
+    let mut grown = std::collections::BTreeMap::new();
+    let sizes = [0, 1, 255, 256, 257, 511, 600, ENTRIES];
+    for pair in sizes.windows(2) {
+        for resource in reader.resources(pair[0], pair[1]) {
+            let resource = resource.unwrap();
+            grown.insert(resource.path, resource.bytes);
+        }
+        for path in Reader::superseded(pair[0], pair[1]) {
+            assert!(grown.remove(&path).is_some(), "{path}");
+        }
+    }
+    assert_eq!(grown, published);
 }

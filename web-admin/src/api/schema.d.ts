@@ -89,6 +89,119 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/erasures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List erasures, the newest first. */
+        get: operations["listErasures"];
+        put?: never;
+        /**
+         * Erase a person: destroys the keys of everything that is kept sealed about them, and the
+         *     ciphertexts, and writes a certificate. Records stay, and every proof holds.
+         */
+        post: operations["createErasure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/erasures/{id}/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the certificate of an erasure: its record with the proof that it stands in the control
+         *     plane's log, checkable offline with `reeve ledger verify --receipt`.
+         */
+        get: operations["getErasureCertificate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an evidence bundle: an archive of records, proofs, checkpoints, policies, approvals and
+         *     models, which can be checked without this installation.
+         */
+        post: operations["createEvidence"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/evidence/articles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the articles that evidence can be asked for under. */
+        get: operations["listArticles"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List legal holds, those in force first. */
+        get: operations["listHolds"];
+        put?: never;
+        /** Place a legal hold: nothing that it covers is erased or deleted until it is released. */
+        post: operations["createHold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/holds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Release a legal hold. */
+        delete: operations["releaseHold"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/keys/{id}": {
         parameters: {
             query?: never;
@@ -115,6 +228,23 @@ export interface paths {
         };
         /** List the logs. */
         get: operations["listLogs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logs/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the public keys with which receipts are checked. */
+        get: operations["listLogKeys"];
         put?: never;
         post?: never;
         delete?: never;
@@ -473,6 +603,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read how long what is kept, and what is deleted next. */
+        get: operations["getRetention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Look at all records now, delete what is due, and report. It is done every hour by itself. */
+        post: operations["runRetention"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/{category}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change how long a category is kept. */
+        put: operations["setRetention"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -770,6 +951,15 @@ export interface components {
             /** @description As far as the logs are indexed. */
             last_used_at: string | null;
         };
+        /** @description All articles. */
+        ArticleList: {
+            items: components["schemas"]["ArticleView"][];
+        };
+        /** @description Why evidence can be asked for. */
+        ArticleView: {
+            name: string;
+            title: string;
+        };
         /** @description One leaf of a log. */
         AuditEvent: {
             origin: string;
@@ -820,6 +1010,36 @@ export interface components {
             file: string;
             case: string;
             differences: string[];
+        };
+        /** @description What a look at all records found of one category. */
+        CategoryReport: {
+            /**
+             * Format: int64
+             * @description Records, or payloads, that are kept.
+             */
+            kept: number;
+            /**
+             * Format: int64
+             * @description Were deleted now.
+             */
+            deleted: number;
+            /**
+             * Format: int64
+             * @description Are due, but stand in a segment that is still being written, which ends within a day.
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description Are due, but under a legal hold.
+             */
+            held: number;
+            /**
+             * Format: int64
+             * @description Become due within 30 days.
+             */
+            due_within_30_days: number;
+            /** @description When the next of them becomes due, RFC 3339; none if none does. */
+            next_due: string | null;
         };
         /** @description Something to be done to a change as it was seen. */
         ChangeAction: {
@@ -981,6 +1201,49 @@ export interface components {
             leaf_hash: string;
             inclusion: components["schemas"]["Inclusion"] | null;
         };
+        /** @description A request to erase what is kept of a person. */
+        Erasure: {
+            id: string;
+            tenant: string;
+            /** @description The person under the installation's keyed hash. */
+            subject: string;
+            reason: string;
+            by: string;
+            at: string;
+            /** @description `pending` or `done`. */
+            state: string;
+            /** @description When it was done, RFC 3339. */
+            done_at: string | null;
+            /**
+             * Format: int64
+             * @description Keys that were destroyed.
+             */
+            keys: number;
+            /**
+             * Format: int64
+             * @description Payloads that were destroyed.
+             */
+            payloads: number;
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            bytes: number;
+        };
+        /** @description The newest requests. */
+        ErasureList: {
+            items: components["schemas"]["Erasure"][];
+        };
+        /** @description What evidence is asked for. */
+        EvidenceRequest: {
+            tenant: string;
+            /** @description Not before this moment, RFC 3339. */
+            from: string;
+            /** @description Before this moment, RFC 3339. */
+            until: string;
+            /** @description Why it is asked for: the name of an article of `listArticles`. */
+            article: string;
+        };
         /** @description Why a call was decided as it was. */
         Explanation: {
             decision_id: string;
@@ -1026,6 +1289,22 @@ export interface components {
             /** Format: int64 */
             index: number | null;
             detail: string;
+        };
+        /** @description Something that must not be deleted. */
+        Hold: {
+            id: string;
+            tenant: string;
+            /** @description The person under the installation's keyed hash; null: everything of the tenant's. */
+            subject: string | null;
+            reason: string;
+            by: string;
+            at: string;
+            released_by: string | null;
+            released_at: string | null;
+        };
+        /** @description All holds. */
+        HoldList: {
+            items: components["schemas"]["Hold"][];
         };
         /** @description The proof that a record stands in its log. */
         Inclusion: {
@@ -1075,6 +1354,13 @@ export interface components {
             /** @description Purposes that are registered. */
             purposes?: string[];
         };
+        /** @description The public keys with which receipts are checked. */
+        LogKeys: {
+            /** @description C2SP verifier keys of the logs: `name+hash+key`. */
+            logs: string[];
+            /** @description C2SP verifier keys of the witnesses. */
+            witnesses: string[];
+        };
         /** @description How a log stands. */
         LogStatus: {
             origin: string;
@@ -1085,6 +1371,11 @@ export interface components {
             size: number;
             /** @description Root hash of the newest checkpoint, as hexadecimal; null if the log cannot be read here. */
             root: string | null;
+            /**
+             * Format: int64
+             * @description Leaves of the largest checkpoint that the control plane cosigned as a witness; null if none.
+             */
+            witnessed: number | null;
             /** @description When it was last verified, RFC 3339. */
             verified_at: string | null;
             findings: components["schemas"]["Finding"][];
@@ -1148,6 +1439,22 @@ export interface components {
              */
             minutes: number;
         };
+        /** @description Whose payloads shall be erased. */
+        NewErasure: {
+            tenant: string;
+            /** @description The person's id, as calls give it in `Reeve-Subject`. It is kept as a keyed hash only. */
+            subject: string;
+            /** @description Why. */
+            reason: string;
+        };
+        /** @description Something not to be deleted any more. */
+        NewHold: {
+            tenant: string;
+            /** @description The person's id, as calls give it in `Reeve-Subject`. It is kept as a keyed hash only. */
+            subject?: string | null;
+            /** @description Why. */
+            reason: string;
+        };
         /** @description A key to be created. */
         NewKey: {
             name: string;
@@ -1157,6 +1464,13 @@ export interface components {
             holder?: string | null;
             /** @description RFC 3339; never if absent. */
             expires_at?: string | null;
+        };
+        /** @description How long a category shall be kept. */
+        NewRetention: {
+            /** Format: int32 */
+            floor_days: number;
+            /** Format: int32 */
+            ceiling_days?: number | null;
         };
         /** @description What a review found. */
         NewReview: {
@@ -1388,6 +1702,34 @@ export interface components {
             requested_by: string;
             created_at: string;
             finished_at?: string | null;
+        };
+        /** @description How long what is kept. */
+        RetentionList: {
+            items: components["schemas"]["RetentionView"][];
+            /** @description When all records were last looked at, RFC 3339. */
+            reported_at: string | null;
+        };
+        /** @description How long a category is kept, and what the last look at all records found of it. */
+        RetentionView: {
+            /** @description `calls`, `strangers`, `control`, `payloads`. */
+            category: string;
+            /**
+             * Format: int32
+             * @description Never deleted earlier.
+             */
+            floor_days: number;
+            /**
+             * Format: int32
+             * @description Deleted then, unless policy says earlier or later; null: not for its age.
+             */
+            ceiling_days: number | null;
+            /**
+             * Format: int32
+             * @description The least that `floor_days` can be, and why.
+             */
+            least_days: number;
+            least_because: string;
+            report: components["schemas"]["CategoryReport"] | null;
         };
         /** @description Back to what was active before. */
         Rollback: {
@@ -1912,6 +2254,425 @@ export interface operations {
             };
         };
     };
+    listErasures: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest erasures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErasureList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createErasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewErasure"];
+            };
+        };
+        responses: {
+            /** @description It is being done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description legal-hold */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getErasureCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The erasure */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `{"receipts": […]}` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such erasure, or it is not done */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description audit-unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createEvidence: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EvidenceRequest"];
+            };
+        };
+        responses: {
+            /** @description The archive (ZIP) */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": number[];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description audit-unavailable, store-unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listArticles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Articles */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArticleList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listHolds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All holds */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createHold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHold"];
+            };
+        };
+        responses: {
+            /** @description Placed */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hold"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such tenant */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    releaseHold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The hold */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Released */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no hold in force */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     revokeKey: {
         parameters: {
             query?: never;
@@ -1985,6 +2746,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogStatus"][];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listLogKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Public keys */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogKeys"];
                 };
             };
             /** @description missing-credential, invalid-credential */
@@ -3234,6 +4033,154 @@ export interface operations {
             };
             /** @description role-required */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All categories */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All categories */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description audit-unavailable, store-unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The category */
+                category: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRetention"];
+            };
+        };
+        responses: {
+            /** @description All categories */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetentionList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: no such category */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request: below what law asks for, or a floor above the ceiling */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -108,6 +108,24 @@ const emergency = createRoute({
   component: lazyRouteComponent(() => import('../screens/emergency'), 'Emergency'),
 });
 
+const evidence = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/evidence',
+  component: lazyRouteComponent(() => import('../screens/evidence'), 'Evidence'),
+});
+
+const keeping = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/keeping',
+  component: lazyRouteComponent(() => import('../screens/keeping'), 'Keeping'),
+});
+
+const receipt = createRoute({
+  getParentRoute: () => root,
+  path: '/receipt',
+  component: lazyRouteComponent(() => import('../receipt/screen'), 'ReceiptPage'),
+});
+
 const usage = createRoute({
   getParentRoute: () => signedIn,
   path: '/usage',
@@ -128,6 +146,7 @@ const models = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([
     login,
+    receipt,
     signedIn.addChildren([
       overview,
       audit,
@@ -138,6 +157,8 @@ export const router = createRouter({
       changes,
       change,
       emergency,
+      evidence,
+      keeping,
       usage,
       models,
     ]),

@@ -25,6 +25,8 @@ const PLACES = [
   { to: '/policy', key: 'policy' },
   { to: '/changes', key: 'changes' },
   { to: '/emergency', key: 'emergency' },
+  { to: '/evidence', key: 'evidence' },
+  { to: '/keeping', key: 'keeping' },
   { to: '/usage', key: 'usage' },
   { to: '/models', key: 'models' },
 ] as const;
