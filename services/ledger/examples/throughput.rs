@@ -1,5 +1,6 @@
 //! Measures the ledger: `throughput DIR SECONDS`. Prints one line of JSON: records a second and
-//! latencies by number of writers, beside bare writes with an `fsync` each on the same file system.
+//! latencies by number of writers, beside bare writes with an `fsync` each on the same file system,
+//! and beside SQLite's own commits (WAL, `synchronous=FULL`), one by one.
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +36,7 @@ async fn main() -> Result<(), Fault> {
     let time = Duration::from_secs(next()?.parse()?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let mut all = BTreeMap::from([("bare".to_owned(), bare(&dir, time, clock.as_ref())?)]);
+    all.insert("sqlite".to_owned(), sqlite(&dir, time, clock.as_ref())?);
     for writers in WRITERS {
         let dir = dir.join(format!("log-{writers}"));
         all.insert(writers.to_string(), ledger(&dir, time, writers, &clock).await?);
@@ -55,6 +57,31 @@ fn bare(dir: &Path, time: Duration, clock: &dyn Clock) -> Result<Figures, Fault>
         }
         file.write_all(&[b'x'; RECORD_BYTES])?;
         file.sync_data()?;
+        latencies.push(clock.monotonic().saturating_sub(before));
+    }
+}
+
+/// One record after the other, each in a transaction of its own.
+fn sqlite(dir: &Path, time: Duration, clock: &dyn Clock) -> Result<Figures, Fault> {
+    use diesel::{
+        Connection as _, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _,
+        sql_query, sql_types::Binary,
+    };
+    let mut c = SqliteConnection::establish(&dir.join("bare.sqlite").display().to_string())?;
+    c.batch_execute(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
+         CREATE TABLE record (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)",
+    )?;
+    let mut latencies = Vec::new();
+    let begun = clock.monotonic();
+    loop {
+        let before = clock.monotonic();
+        if before.saturating_sub(begun) >= time {
+            return figures(latencies, before.saturating_sub(begun));
+        }
+        sql_query("INSERT INTO record (bytes) VALUES (?)")
+            .bind::<Binary, _>([b'x'; RECORD_BYTES].as_slice())
+            .execute(&mut c)?;
         latencies.push(clock.monotonic().saturating_sub(before));
     }
 }

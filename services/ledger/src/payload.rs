@@ -94,6 +94,10 @@ fn header(origin: &Origin, first: u64) -> Vec<u8> {
     format!("reeve-payloads 1 {origin} {first}\n").into_bytes()
 }
 
+pub(crate) fn header_length(origin: &Origin, first: u64) -> u64 {
+    length(&header(origin, first))
+}
+
 /// The payload files of a log by the first index that they can hold, in order.
 pub(crate) fn list(log: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let entries = match dir(log).read_dir() {

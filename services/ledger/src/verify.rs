@@ -395,8 +395,9 @@ impl Check {
         is_last: bool,
     ) -> io::Result<()> {
         let Some(mut payloads) = Payloads::open(path, key.origin(), first)? else {
-            // A crash while it was begun leaves a part of the header.
-            if !is_last {
+            // A fault while it was begun leaves a part of the header; entries that commit to
+            // payloads which are missing are found below.
+            if fs::metadata(path)?.len() >= payload::header_length(key.origin(), first) {
                 self.header(file, first);
             }
             return Ok(());

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod shipping;
 mod world;
 
 use std::time::Duration;
