@@ -19,6 +19,7 @@ use reeve_tests::{World, wait_until};
 use crate::crash::{unanswered, verify};
 
 /// Whether every fault is tried, as `./x chaos` asks for, and not a few.
+#[expect(clippy::disallowed_methods, reason = "how `./x chaos` asks")]
 pub(crate) fn is_thorough() -> bool {
     std::env::var("REEVE_CHAOS").is_ok()
 }
@@ -84,7 +85,7 @@ fn strike(world: &World, inject: &str) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("strace is needed: `apt install strace`");
+        .unwrap_or_else(|why| panic!("strace is needed (`apt install strace`): {why}"));
     std::thread::sleep(Duration::from_millis(700));
     kill(Pid::from_raw(i32::try_from(strace.id()).unwrap()), Signal::SIGTERM).unwrap();
     strace.wait().unwrap();

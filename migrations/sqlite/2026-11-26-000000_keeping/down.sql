@@ -1,3 +1,9 @@
+DROP INDEX audit_event_by_tenant_kind;
+
+DROP INDEX audit_event_by_tenant_code;
+
+DROP INDEX audit_event_by_tenant_status;
+
 DROP TABLE retention_horizon;
 
 DROP TABLE retention_report;

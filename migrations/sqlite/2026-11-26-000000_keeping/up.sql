@@ -47,3 +47,11 @@ CREATE TABLE retention_horizon (
     id BIGINT NOT NULL PRIMARY KEY,
     day TEXT NOT NULL
 );
+
+-- What one tenant's page asks for together: without these, the rare ones of a tenant are looked for
+-- among those of all tenants.
+CREATE INDEX audit_event_by_tenant_status ON audit_event (tenant, status, at, origin, log_index)
+    WHERE status IS NOT NULL;
+CREATE INDEX audit_event_by_tenant_code ON audit_event (tenant, code, at, origin, log_index)
+    WHERE code IS NOT NULL;
+CREATE INDEX audit_event_by_tenant_kind ON audit_event (tenant, kind, at, origin, log_index);

@@ -3,7 +3,6 @@
 //! `REEVE_CHAOS=1`, which `./x chaos` sets, each kind of fault at each of its first moments.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "a test says what it expects by failing, and speaks to its child by the environment"
@@ -140,7 +139,7 @@ fn run(dir: &Path, inject: Option<&str>) -> Run {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("strace is needed: `apt install strace`");
+        .unwrap_or_else(|why| panic!("strace is needed (`apt install strace`): {why}"));
     listener.set_nonblocking(true).unwrap();
     let mut found = Run { acknowledged: BTreeMap::new(), refused: 0, calls: BTreeMap::new() };
     let stream = loop {

@@ -44,7 +44,7 @@ fn main() -> Result<(), Fault> {
             .map(|index| leaf(index, begin))
             .collect::<Result<_, _>>()?;
         store.write(|c| audit::index(c, &origin, &leaves))?;
-        if first % (BATCH * 25) == 0 {
+        if first.is_multiple_of(BATCH * 25) {
             let took = clock.monotonic().saturating_sub(started).as_secs();
             eprintln!("{first} rows after {took} s");
         }
@@ -119,6 +119,14 @@ fn searches() -> Vec<(&'static str, Make)> {
             let code = Some(Code::ModelStopped);
             Ok(AuditFilter { tenant: tenant(seed)?, code, ..AuditFilter::default() })
         }),
+        ("an ordinary code of a tenant", |seed, _, _| {
+            let code = Some(Code::DeniedByPolicy);
+            Ok(AuditFilter { tenant: tenant(seed)?, code, ..AuditFilter::default() })
+        }),
+        ("what a tenant has none of", |seed, _, _| {
+            let kinds = vec![EventKind::Control];
+            Ok(AuditFilter { tenant: tenant(seed)?, kinds, ..AuditFilter::default() })
+        }),
         ("failed calls in a region", |seed, _, _| {
             let place = usize::try_from(seed % 3).unwrap_or(0);
             let region = REGIONS.get(place).map(|name| Region::new(*name)).transpose()?;
@@ -166,7 +174,7 @@ fn leaf(index: u64, begin: Timestamp) -> Result<Leaf, Fault> {
     let record = if call % 10 == 3 {
         let code = match call % 1_000_000 {
             3 => Code::ModelStopped,
-            _ if index % 2 == 0 => Code::DeniedByPolicy,
+            _ if index.is_multiple_of(2) => Code::DeniedByPolicy,
             _ => Code::RateLimited,
         };
         Record::Refusal(Box::new(Refusal {
@@ -179,7 +187,7 @@ fn leaf(index: u64, begin: Timestamp) -> Result<Leaf, Fault> {
             decision: None,
             shadow: None,
         }))
-    } else if index % 2 == 0 {
+    } else if index.is_multiple_of(2) {
         Record::Intent(Box::new(Intent {
             decision_id,
             at,
@@ -199,7 +207,7 @@ fn leaf(index: u64, begin: Timestamp) -> Result<Leaf, Fault> {
             shadow: None,
         }))
     } else {
-        let failed = call % 97 == 0;
+        let failed = call.is_multiple_of(97);
         Record::Outcome(Box::new(Outcome {
             decision_id,
             at: at.after(Duration::from_millis(7)),

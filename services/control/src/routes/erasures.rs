@@ -123,9 +123,7 @@ pub(crate) async fn create(
     let holds = control.read(legal_hold::list).await?;
     if let Some(hold) = holds.iter().find(|hold| hold.covers(&new.tenant, Some(&new.subject))) {
         control.record(&deed, Some(Code::LegalHold)).await?;
-        return Err(
-            Refused::from(Code::LegalHold).because(&format!("{}: {}", hold.id, hold.reason))
-        );
+        return Err(Refused::from(Code::LegalHold).because(format!("{}: {}", hold.id, hold.reason)));
     }
     let row = new.clone();
     control.change(&deed, move |c| erasure::insert(c, &row)).await?;
