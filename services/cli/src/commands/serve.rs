@@ -115,6 +115,7 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
         tracing::info!(address = %section.listen, "the control plane listens");
         running.push(ended("control", rt::spawn(server)).boxed());
     }
+    logs.extend(operators(config));
     rt::spawn(register(parts.store.clone(), logs));
     if roles.contains(&Role::Worker) {
         let section = &config.worker;
@@ -282,6 +283,15 @@ fn control(
         static_dir: section.static_dir(),
         secure_cookie: section.secure_cookie,
     })?)
+}
+
+/// The log of what operators did at the command line, which no server writes, with the key that lies
+/// beside it.
+fn operators(config: &Config) -> Option<(Origin, PathBuf, VerifierKey)> {
+    let origin = Origin::new("reeve.local/operator").ok()?;
+    let dir = config.data_dir.join("ledger/operator");
+    let key = std::fs::read_to_string(dir.join("log.pub")).ok()?.trim().parse().ok()?;
+    Some((origin, dir, key))
 }
 
 /// The witness that this process is, if it was given a key.
