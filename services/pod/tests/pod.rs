@@ -27,7 +27,7 @@ use reeve_protocol::{
     keys::write_key_pair,
     oip::ErrorBody,
     text::{TextRequest, TextResponse},
-    warrant::{Claims, WARRANT_HEADER, WarrantSigner},
+    warrant::{Claims, Priority, USUAL_WEIGHT, WARRANT_HEADER, WarrantSigner},
 };
 
 struct Pod {
@@ -157,6 +157,8 @@ impl Pod {
             region: Region::new("eu-west").unwrap(),
             iat: now,
             exp: now + 60,
+            weight: USUAL_WEIGHT,
+            priority: Priority::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use reeve_domain::{Clock as _, Entropy as _, Region, SystemClock, SystemEntropy,
 use reeve_protocol::{
     keys::read_signing_key,
     model::BundleSummary,
-    warrant::{Claims, WarrantSigner},
+    warrant::{Claims, Priority, USUAL_WEIGHT, WarrantSigner},
 };
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
@@ -24,6 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         region: Region::new(&region)?,
         iat: now.as_seconds(),
         exp: now.as_seconds() + 3600,
+        weight: USUAL_WEIGHT,
+        priority: Priority::default(),
     };
     let signer = WarrantSigner::new(read_signing_key(Path::new(&key))?, "reeve.local/bench");
     println!("{}", signer.sign(&claims));

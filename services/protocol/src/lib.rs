@@ -1,6 +1,7 @@
 //! The wire between gateway and pod: the Open Inference Protocol v2 ([`oip`]), the one convention
 //! for classifying text over it ([`text`]) and for finding names ([`names`]), the warrant that a pod
-//! asks for ([`warrant`]) and the statement that a gateway asks of a policy ([`activation`]).
+//! asks for ([`warrant`]), the order that has a pod load a model ([`order`]) and the statement that
+//! a gateway asks of a policy ([`activation`]).
 //!
 //! Knows neither end: no HTTP, no model, no tenant's rules.
 
@@ -10,5 +11,6 @@ pub mod keys;
 pub mod model;
 pub mod names;
 pub mod oip;
+pub mod order;
 pub mod text;
 pub mod warrant;

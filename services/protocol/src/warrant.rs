@@ -36,7 +36,38 @@ pub struct Claims {
     pub iat: i64,
     /// When it ends, in seconds since the Unix epoch.
     pub exp: i64,
+    /// The tenant's share of a pod against the others that wait there: one of twice the weight gets
+    /// twice the tokens.
+    #[serde(default = "usual_weight")]
+    pub weight: u16,
+    /// Who goes first at a pod.
+    #[serde(default)]
+    pub priority: Priority,
 }
+
+/// A tenant's weight where its plan names none, so that both less and more can be given.
+pub const USUAL_WEIGHT: u16 = 100;
+
+const fn usual_weight() -> u16 {
+    USUAL_WEIGHT
+}
+
+/// Whether somebody waits for the answer.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// Somebody does.
+    #[default]
+    Interactive,
+    /// Nobody does: it is computed when a pod has nothing else, or a small share of the time.
+    Batch,
+}
+
+/// The request header that says how many milliseconds a caller still waits; a pod gives the call up
+/// after that.
+pub const DEADLINE_HEADER: &str = "Reeve-Deadline-Ms";
 
 /// Why a warrant was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +129,12 @@ impl WarrantVerifier {
 
     /// Checks that `token` permits this pod to process a call with the bundle `model` now.
     pub fn verify(&self, token: &str, model: &Digest) -> Result<Claims, WarrantRefusal> {
+        let claims = self.open(token)?;
+        if claims.model == *model { Ok(claims) } else { Err(WarrantRefusal::Model(claims.model)) }
+    }
+
+    /// Checks that `token` permits this pod to process a call now, with the bundle that it names.
+    pub fn open(&self, token: &str) -> Result<Claims, WarrantRefusal> {
         let claims: Claims = self.jws.open(&self.key, token).ok_or(WarrantRefusal::Signature)?;
         let now = self.clock.now();
         let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
@@ -109,9 +146,6 @@ impl WarrantVerifier {
         }
         if claims.region != self.region {
             return Err(WarrantRefusal::Region(claims.region));
-        }
-        if claims.model != *model {
-            return Err(WarrantRefusal::Model(claims.model));
         }
         Ok(claims)
     }
@@ -134,6 +168,8 @@ mod tests {
             region: Region::new("eu-west").unwrap(),
             iat: NOW.as_seconds(),
             exp: NOW.as_seconds() + 10,
+            weight: USUAL_WEIGHT,
+            priority: Priority::default(),
         }
     }
 
@@ -154,6 +190,15 @@ mod tests {
     #[test]
     fn a_warrant_for_this_call_is_accepted() {
         assert_eq!(check(&claims()).unwrap(), claims());
+    }
+
+    #[test]
+    fn a_gateway_that_names_no_weight_means_the_usual_one() {
+        let mut plain = serde_json::to_value(claims()).unwrap();
+        for name in ["weight", "priority"] {
+            plain.as_object_mut().unwrap().remove(name);
+        }
+        assert_eq!(serde_json::from_value::<Claims>(plain).unwrap(), claims());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use reeve_domain::{Code, ModelFacts, PodId, Region};
 use reeve_protocol::{
     text::TextMalformed,
-    warrant::{Claims, WARRANT_HEADER},
+    warrant::{Claims, Priority, USUAL_WEIGHT, WARRANT_HEADER},
 };
 
 use super::{forward::Failure, redact::Clean, transfer};
@@ -113,6 +113,8 @@ async fn ask_pod(
         region: pod.pod.region.clone(),
         iat: issued.as_seconds(),
         exp: issued.after(left.saturating_add(WARRANT_LEEWAY)).as_seconds(),
+        weight: USUAL_WEIGHT,
+        priority: Priority::default(),
     });
     let under_way = pod.begin();
     let wait = left.min(gate.pod_timeout);
