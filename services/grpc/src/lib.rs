@@ -12,7 +12,6 @@ pub mod convert;
     clippy::pedantic,
     clippy::as_conversions,
     clippy::unwrap_used,
-    unreachable_pub,
     unused_qualifications,
     reason = "generated; the definition says what each is"
 )]
