@@ -20,7 +20,7 @@ use crate::{
 const ATTEMPTS: usize = 3;
 
 /// How many may break off in the middle of a call: a text that kills pods must not kill them all.
-const MOST_LOST: u32 = 2;
+const MOST_LOST: usize = 2;
 
 /// A warrant outlives the call's deadline by this much, for clocks that differ.
 const WARRANT_LEEWAY: Duration = Duration::from_secs(5);
@@ -39,7 +39,8 @@ struct Course<'a> {
     model: &'a ModelFacts,
     plan: Option<&'a Plan>,
     tried: Vec<Arc<Member>>,
-    lost: u32,
+    /// Where the connection broke.
+    lost: Vec<Arc<Member>>,
     failure: Failure,
 }
 
@@ -52,7 +53,8 @@ pub(super) async fn ask<T>(
 ) -> Result<Answered<T>, Failure> {
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let failure = Failure { code: Code::NoPodInPermittedRegion, asked: None };
-    let mut course = Course { gate, clean, model, plan, tried: Vec::new(), lost: 0, failure };
+    let mut course =
+        Course { gate, clean, model, plan, tried: Vec::new(), lost: Vec::new(), failure };
     gate.retries.deposit();
     let mut hedge_after = plan.and_then(Plan::hedge_after);
     let mut under_way = FuturesUnordered::new();
@@ -68,6 +70,9 @@ pub(super) async fn ask<T>(
                 Err(_) => {
                     // Whichever answers first is heard; the other's connection is closed.
                     hedge_after = None;
+                    if let Some(slow) = course.tried.last() {
+                        slow.took(after, gate.clock.monotonic());
+                    }
                     if gate.retries.withdraw(gate.clock.monotonic())
                         && let Some(chosen) = course.next().await
                     {
@@ -105,8 +110,15 @@ impl Course<'_> {
             let (permitted, now) = (&clean.decision.permitted, gate.clock.monotonic());
             let digest = &self.model.digest;
             let entropy = gate.entropy.as_ref();
-            let chosen =
-                pods::choose(&snapshot.pods, digest, permitted, &self.tried, now, entropy)?;
+            let choose = |tried: &[Arc<Member>]| {
+                pods::choose(&snapshot.pods, digest, permitted, tried, now, entropy)
+            };
+            // One whose connection broke is asked again where there is no other.
+            let chosen = choose(&self.tried).or_else(|| {
+                let is_lost = |m: &&Arc<Member>| self.lost.iter().any(|l| Arc::ptr_eq(l, m));
+                let but: Vec<_> = self.tried.iter().filter(|m| !is_lost(m)).cloned().collect();
+                choose(&but)
+            })?;
             if left(gate, clean).is_zero() {
                 self.failure.code = Code::DeadlineExceeded;
                 return None;
@@ -143,19 +155,28 @@ impl Course<'_> {
             self.failure = Failure { code, asked };
         }
         match missed {
-            Missed::NotReached | Missed::Lost => {
+            Missed::NotReached => {
                 // The same as if it had been known to be down, until a probe says otherwise.
                 if member.note(false) {
                     tracing::warn!(%pod, process = member.url, "a pod cannot be reached");
                 }
-                if matches!(missed, Missed::NotReached) {
+                if self.lost.iter().any(|lost| Arc::ptr_eq(lost, member)) {
+                    // It got the call and is gone since.
+                    self.failure.code = Code::NoPodInPermittedRegion;
+                } else {
                     let to = Recipient { region: region.clone(), pod: pod.clone() };
                     self.clean.sent_to.borrow_mut().remove(&to);
                 }
                 gate.pods.look_again();
                 busy.failed(now);
-                self.lost = self.lost.saturating_add(u32::from(matches!(missed, Missed::Lost)));
-                self.lost < MOST_LOST
+                true
+            }
+            Missed::Lost => {
+                // It may have been the connection alone, kept open for too long.
+                busy.failed(now);
+                gate.pods.look_again();
+                self.lost.push(Arc::clone(member));
+                self.lost.len() < MOST_LOST
             }
             Missed::NoRoom => {
                 member.had_no_room(now);
