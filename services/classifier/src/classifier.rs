@@ -1,18 +1,29 @@
 use tch::Device;
 
+#[cfg(target_arch = "x86_64")]
+use crate::native::Native;
 use crate::{
-    Bundle, EncodeError, Encoded, Encoder, Readout, Weights, WeightsError,
+    Bundle, EncodeError, Encoded, Encoder, Precision, Readout, Weights, WeightsError,
     network::{Network, row},
 };
 
 /// A bundle's network, ready to serve on one device. `Send`, not shared: one a worker thread.
 #[derive(Debug)]
 pub struct Classifier {
-    network: Network,
+    network: Compute,
     encoder: Encoder,
     vocabulary: i64,
     every_token: bool,
     classes: usize,
+}
+
+/// What computes.
+#[derive(Debug)]
+enum Compute {
+    Torch(Network),
+    /// Shared by all workers: it is only read.
+    #[cfg(target_arch = "x86_64")]
+    Native(std::sync::Arc<Native>),
 }
 
 /// A bundle that could not be put on its device.
@@ -24,6 +35,21 @@ pub enum LoadError {
     /// The device is full or gone.
     #[error("the weights cannot be put on the device: {0}")]
     Device(String),
+    /// Nothing here computes so.
+    #[error("{0} is not available for this network on this device")]
+    Precision(Precision),
+    /// What it computes is too far from what it should.
+    #[error(
+        "in {precision} a probability differs by {difference} from fp32, more than the bound {bound}"
+    )]
+    Differs {
+        /// How it was to compute.
+        precision: Precision,
+        /// The largest difference.
+        difference: f32,
+        /// What was asked for.
+        bound: f32,
+    },
 }
 
 /// A forward pass that failed.
@@ -43,17 +69,40 @@ pub enum ForwardError {
 impl Classifier {
     /// Puts a copy of a bundle's weights on a device.
     pub fn load(bundle: &Bundle, device: Device) -> Result<Self, LoadError> {
+        Self::in_precision(bundle, device, Precision::Fp32)
+    }
+
+    /// Puts a copy of a bundle's weights on a device, to compute so precisely.
+    pub(crate) fn in_precision(
+        bundle: &Bundle,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, LoadError> {
         bundle.weights().check(bundle.architecture())?;
-        let network = Network::new(bundle.architecture(), bundle.weights(), device)
+        let mut network = Network::new(bundle.architecture(), bundle.weights(), device)
             .map_err(|error| LoadError::Device(error.to_string()))?;
-        let vocabulary = i64::from(bundle.architecture().vocabulary);
-        Ok(Self {
+        match precision {
+            Precision::Fp32 => {}
+            Precision::Bf16 => network.bf16(),
+            Precision::Int8 => return Err(LoadError::Precision(precision)),
+        }
+        Ok(Self::of(bundle, Compute::Torch(network)))
+    }
+
+    /// A network that was made for this processor.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn native(bundle: &Bundle, native: std::sync::Arc<Native>) -> Self {
+        Self::of(bundle, Compute::Native(native))
+    }
+
+    fn of(bundle: &Bundle, network: Compute) -> Self {
+        Self {
             network,
             encoder: bundle.encoder(),
-            vocabulary,
+            vocabulary: i64::from(bundle.architecture().vocabulary),
             every_token: bundle.architecture().readout == Readout::EveryToken,
             classes: bundle.labels().len(),
-        })
+        }
     }
 
     /// As [`Encoder::encode`].
@@ -74,22 +123,33 @@ impl Classifier {
             return Err(ForwardError::Tokens(index));
         }
         let rows: Vec<&[i64]> = batch.iter().map(|text| text.ids.as_slice()).collect();
+        let answers = match &self.network {
+            Compute::Torch(network) => self.torch(network, &rows)?,
+            #[cfg(target_arch = "x86_64")]
+            Compute::Native(native) => native.logits(&rows),
+        };
+        let finite = |answer: &Vec<f32>| answer.iter().all(|logit| logit.is_finite());
+        match answers.iter().position(|answer| !finite(answer)) {
+            Some(index) => Err(ForwardError::NotFinite(index)),
+            None => Ok(answers),
+        }
+    }
+
+    fn torch(&self, network: &Network, rows: &[&[i64]]) -> Result<Vec<Vec<f32>>, ForwardError> {
         let device = |error: tch::TchError| ForwardError::Device(error.to_string());
         let logits = tch::no_grad(|| {
-            let (ids, lengths) = self.network.batch(&rows)?;
-            self.network.forward(&ids, &lengths, false)
+            let (ids, lengths) = network.batch(rows)?;
+            let logits = network.forward(&ids, &lengths, false)?;
+            // One transfer for all rows, and in the type that they are read in.
+            logits.f_to_device(Device::Cpu)?.f_to_kind(tch::Kind::Float)
         })
         .map_err(device)?;
-        let mut answers = Vec::with_capacity(batch.len());
-        for index in 0..batch.len() {
+        let mut answers = Vec::with_capacity(rows.len());
+        for (index, text) in rows.iter().enumerate() {
             let mut answer = row(&logits, index).map_err(device)?;
             if self.every_token {
                 // What was computed for padding means nothing.
-                let tokens = batch.get(index).map_or(0, |text| text.ids.len());
-                answer.truncate(tokens.saturating_mul(self.classes));
-            }
-            if !answer.iter().all(|logit| logit.is_finite()) {
-                return Err(ForwardError::NotFinite(index));
+                answer.truncate(text.len().saturating_mul(self.classes));
             }
             answers.push(answer);
         }
@@ -98,7 +158,15 @@ impl Classifier {
 
     /// The weights as they are on the device.
     pub fn weights(&self) -> Result<Weights, ForwardError> {
-        self.network.weights().map_err(|error| ForwardError::Device(error.to_string()))
+        match &self.network {
+            Compute::Torch(network) => {
+                network.weights().map_err(|error| ForwardError::Device(error.to_string()))
+            }
+            #[cfg(target_arch = "x86_64")]
+            Compute::Native(_) => {
+                Err(ForwardError::Device("they are not kept in their own form".to_owned()))
+            }
+        }
     }
 }
 

@@ -10,8 +10,12 @@ mod classifier;
 mod dataset;
 mod device;
 mod encoder;
+mod engine;
 mod metrics;
+#[cfg(target_arch = "x86_64")]
+mod native;
 mod network;
+mod precision;
 pub mod pytorch;
 mod tagger;
 mod tagging;
@@ -28,7 +32,9 @@ pub use device::{Device, device, set_threads};
 pub use encoder::{
     EncodeError, Encoded, Encoder, InvalidTokenizer, Part, Place, TokenizerSettings,
 };
+pub use engine::Engine;
 pub use metrics::{LabelMetrics, Metrics};
+pub use precision::{Precision, SelfTest, Serving};
 pub use tagger::{TagError, Tagger};
 pub use tagging::{Span, TaggedText, TaggedTextError, span_metrics, spans, tag_labels};
 pub use train::{FitError, Fitted, Loss, Optimizer, Progress, Recipe, fit, fit_tagger};

@@ -110,7 +110,7 @@ impl Network {
     ) -> Result<Tensor, TchError> {
         let texts = input.size().first().copied().unwrap_or(0);
         let hidden = i64::from(self.architecture.hidden);
-        let start = Tensor::f_zeros([layers, texts, hidden], (Kind::Float, self.device))?;
+        let start = Tensor::f_zeros([layers, texts, hidden], (input.kind(), self.device))?;
         let state = [&start, &start];
         let (steps, _, _) = input.f_lstm(&state, weights, true, layers, 0.0, train, false, true)?;
         Ok(steps)
@@ -162,8 +162,22 @@ impl Network {
             lengths.push(i64::try_from(row.len()).unwrap_or(i64::MAX));
         }
         let shape = [rows.len(), steps].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        let ids = Tensor::f_from_slice(&ids)?.f_view(shape)?.f_to_device(self.device)?;
-        Ok((ids, Tensor::f_from_slice(&lengths)?.f_to_device(self.device)?))
+        let ids = self.moved(&Tensor::f_from_slice(&ids)?.f_view(shape)?)?;
+        Ok((ids, self.moved(&Tensor::f_from_slice(&lengths)?)?))
+    }
+
+    /// On the device. A GPU takes it from pinned memory by itself, while we go on.
+    fn moved(&self, numbers: &Tensor) -> Result<Tensor, TchError> {
+        if !self.device.is_cuda() {
+            return numbers.f_to_device(self.device);
+        }
+        let pinned = numbers.f_pin_memory(self.device)?;
+        pinned.f_to_device_(self.device, Kind::Int64, true, false)
+    }
+
+    /// Computes in bf16 from here on; sums are still taken in 32 bits.
+    pub(crate) fn bf16(&mut self) {
+        self.store.bfloat16();
     }
 
     /// The variables, for an optimiser.

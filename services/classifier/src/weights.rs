@@ -107,6 +107,11 @@ impl Weights {
         Ok(())
     }
 
+    /// What they take of memory.
+    pub fn bytes(&self) -> usize {
+        self.0.values().map(|weight| size_of_val(weight.values.as_slice())).sum()
+    }
+
     /// The safetensors file of these weights. The same weights give the same bytes.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
         let malformed = |e: safetensors::SafeTensorError| WeightsError::Malformed(e.to_string());

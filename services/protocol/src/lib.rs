@@ -1,5 +1,6 @@
 //! The wire between gateway and pod: the Open Inference Protocol v2 ([`oip`]), the one convention
-//! for classifying text over it ([`text`]) and for finding names ([`names`]), the warrant that a pod
+//! for classifying text over it ([`text`], [`wanted`], as JSON or bytes, [`tensor`]) and for finding
+//! names ([`names`]), the warrant that a pod
 //! asks for ([`warrant`]), the order that has a pod load a model ([`order`]) and the statement that
 //! a gateway asks of a policy ([`activation`]).
 //!
@@ -12,5 +13,7 @@ pub mod model;
 pub mod names;
 pub mod oip;
 pub mod order;
+pub mod tensor;
 pub mod text;
+pub mod wanted;
 pub mod warrant;

@@ -4,6 +4,7 @@ mod gateway;
 mod ledger;
 mod load;
 mod machine;
+mod peers;
 mod pod;
 mod policy;
 mod privacy;

@@ -1,0 +1,182 @@
+//! Held against libtorch on random networks.
+
+use proptest::prelude::*;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tch::Device;
+
+use super::{Native, supports};
+use crate::{
+    Activation, Architecture, Precision, Readout, Weight, Weights,
+    network::{Network, row},
+};
+
+fn weights(architecture: &Architecture, seed: u64) -> Weights {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut weights = Weights::default();
+    for (name, shape) in architecture.weights() {
+        let count: usize = shape.iter().product();
+        let range = if name.starts_with("embedding") { 1.0 } else { 0.25_f32 };
+        let values = (0..count).map(|_| random.random_range(-range..range)).collect();
+        weights.0.insert(name, Weight { shape, values });
+    }
+    weights
+}
+
+fn texts(architecture: &Architecture, lengths: &[usize], seed: u64) -> Vec<Vec<i64>> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let most = i64::from(architecture.vocabulary);
+    lengths.iter().map(|n| (0..*n).map(|_| random.random_range(0..most)).collect()).collect()
+}
+
+fn torch(architecture: &Architecture, weights: &Weights, texts: &[&[i64]]) -> Vec<Vec<f32>> {
+    crate::set_threads(1);
+    let network = Network::new(architecture, weights, Device::Cpu).unwrap();
+    let logits = tch::no_grad(|| {
+        let (ids, lengths) = network.batch(texts).unwrap();
+        network.forward(&ids, &lengths, false).unwrap()
+    });
+    let classes = usize::try_from(architecture.classes).unwrap();
+    let cut = |(index, text): (usize, &&[i64])| {
+        let mut row = row(&logits, index).unwrap();
+        if architecture.readout == Readout::EveryToken {
+            row.truncate(text.len() * classes);
+        }
+        row
+    };
+    texts.iter().enumerate().map(cut).collect()
+}
+
+fn apart(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    let mut most = 0.0_f32;
+    for (left, right) in left.iter().zip(right) {
+        assert_eq!(left.len(), right.len());
+        most = left.iter().zip(right).map(|(l, r)| (l - r).abs()).fold(most, f32::max);
+    }
+    most
+}
+
+fn slices(texts: &[Vec<i64>]) -> Vec<&[i64]> {
+    texts.iter().map(Vec::as_slice).collect()
+}
+
+fn architectures() -> impl Strategy<Value = Architecture> {
+    let activation = prop_oneof![
+        Just(Activation::None),
+        Just(Activation::Sigmoid),
+        Just(Activation::Tanh),
+        Just(Activation::Relu),
+    ];
+    let readout = prop_oneof![Just(Readout::LastReal), Just(Readout::EveryToken)];
+    ((1_u32..50, 1_u32..20, 1_u32..70), (1_u32..3, any::<bool>(), 1_u32..80), activation, readout)
+        .prop_map(|((vocabulary, embedding, hidden), rest, activation, readout)| {
+            let (layers, bidirectional, classes) = rest;
+            Architecture {
+                vocabulary,
+                embedding,
+                hidden,
+                layers,
+                bidirectional,
+                classes,
+                activation,
+                readout,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn logits_are_libtorch_s(
+        architecture in architectures(),
+        lengths in prop::collection::vec(1_usize..24, 1..20),
+        seed in any::<u64>(),
+    ) {
+        let weights = weights(&architecture, seed);
+        let texts = texts(&architecture, &lengths, seed);
+        let Some(native) = Native::new(&architecture, &weights, Precision::Fp32) else {
+            return Ok(()); // Said by `what_this_processor_can_do`.
+        };
+        let expected = torch(&architecture, &weights, &slices(&texts));
+        let difference = apart(&expected, &native.logits(&slices(&texts)));
+        prop_assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn the_batch_changes_no_bit(
+        architecture in architectures(),
+        lengths in prop::collection::vec(1_usize..24, 1..20),
+        precision in prop_oneof![
+            Just(Precision::Fp32), Just(Precision::Bf16), Just(Precision::Int8),
+        ],
+        seed in any::<u64>(),
+    ) {
+        let weights = weights(&architecture, seed);
+        let texts = texts(&architecture, &lengths, seed);
+        let Some(native) = Native::new(&architecture, &weights, precision) else {
+            return Ok(());
+        };
+        let together = native.logits(&slices(&texts));
+        for (text, expected) in texts.iter().zip(&together) {
+            prop_assert_eq!(&native.logits(&[text])[0], expected);
+        }
+    }
+}
+
+#[test]
+fn what_this_processor_can_do() {
+    for precision in [Precision::Fp32, Precision::Bf16, Precision::Int8] {
+        if !supports(precision) {
+            eprintln!("skipped: this processor has no native {precision}");
+        }
+    }
+}
+
+#[test]
+fn less_precision_is_close() {
+    let architecture = Architecture {
+        vocabulary: 500,
+        embedding: 64,
+        hidden: 128,
+        layers: 1,
+        bidirectional: false,
+        classes: 5,
+        activation: Activation::None,
+        readout: Readout::LastReal,
+    };
+    let weights = weights(&architecture, 7);
+    let texts = texts(&architecture, &[1, 5, 64, 30, 30, 12, 48, 64], 8);
+    let expected = torch(&architecture, &weights, &slices(&texts));
+    for (precision, bound) in [(Precision::Bf16, 0.02), (Precision::Int8, 0.06)] {
+        let Some(native) = Native::new(&architecture, &weights, precision) else { continue };
+        let difference = apart(&expected, &native.logits(&slices(&texts)));
+        // Not the same either: then it would not be what it says.
+        assert!(difference > 1e-6 && difference < bound, "{precision}: {difference}");
+    }
+}
+
+#[test]
+fn large_sums_saturate_and_stay_finite() {
+    let architecture = Architecture {
+        vocabulary: 10,
+        embedding: 4,
+        hidden: 20,
+        layers: 1,
+        bidirectional: false,
+        classes: 3,
+        activation: Activation::None,
+        readout: Readout::LastReal,
+    };
+    let mut weights = weights(&architecture, 3);
+    for weight in weights.0.values_mut() {
+        weight.values.iter_mut().for_each(|value| *value *= 400.0);
+    }
+    let texts = texts(&architecture, &[30, 7], 4);
+    let expected = torch(&architecture, &weights, &slices(&texts));
+    let Some(native) = Native::new(&architecture, &weights, Precision::Fp32) else { return };
+    let found = native.logits(&slices(&texts));
+    for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
+        assert!((expected - found).abs() <= 1e-4 * expected.abs().max(1.0), "{expected} {found}");
+    }
+}
