@@ -18,7 +18,7 @@ use figment::{
 use serde::Deserialize;
 
 pub use control::Control;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Kubernetes};
 pub use keys::Keys;
 pub use ledger::{Ledger, Witness, WitnessAddress};
 pub use store::Store;
@@ -119,6 +119,7 @@ impl Config {
             ("gateway.body_limit_bytes", u64::try_from(self.gateway.body_limit_bytes).unwrap_or(1)),
             ("gateway.deadline_ms", self.gateway.deadline_ms),
             ("gateway.pod_timeout_ms", self.gateway.pod_timeout_ms),
+            ("gateway.discover_ms", self.gateway.discover_ms),
             ("worker.index_ms", self.worker.index_ms),
             ("worker.verify_every_s", self.worker.verify_every_s),
             ("worker.publish_every_s", self.worker.publish_every_s),
@@ -137,6 +138,7 @@ impl Config {
                 problem: problem.to_owned(),
             });
         }
+        self.gateway.validate()?;
         self.store.validate()
     }
 }
@@ -188,6 +190,7 @@ mod tests {
         for (text, expected) in [
             ("[gateway]\nlisten = \"nowhere\"", "gateway.listen"),
             ("[gateway]\ncolour = 1", "colour"),
+            ("[gateway]\ngrpc_listen = \"8082\"", "`gateway.grpc_listen` must be an address"),
             ("[gateway]\ndeadline_ms = 0", "`gateway.deadline_ms` must be at least 1"),
             ("[store]\nurl = \"mysql://x\"", "`store.url` must begin with"),
             ("[gateway]\norigin = \"reeve.local/control\"", "control.origin"),

@@ -37,8 +37,8 @@ pub use id::{
 pub use kind::{Kind, KindCounts};
 pub use money::{Currency, Money, MoneyOverflow};
 pub use record::{
-    Actor, Caller, ControlEvent, Credential, Intent, NamesTaken, Outcome, OutcomeStatus, Record,
-    Refusal, RefusalAggregate, Sealed, Timings,
+    Actor, Caller, ControlEvent, Credential, Intent, NamesTaken, Outcome, OutcomeStatus, Recipient,
+    Record, Refusal, RefusalAggregate, Sealed, Timings,
 };
 pub use retention::{Retention, RetentionCategory, UnknownCategory};
 pub use usage::Usage;

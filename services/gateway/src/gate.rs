@@ -14,7 +14,10 @@ use reeve_protocol::{activation::ActivationVerifier, warrant::WarrantSigner};
 use reeve_store::Store;
 
 use crate::{
-    anonymous::AnonymousRefusals, idempotency::Answers, pods::PodBoard, snapshot::Snapshot,
+    anonymous::AnonymousRefusals,
+    idempotency::Answers,
+    pods::{Discovery, PodBoard, RetryBudget},
+    snapshot::Snapshot,
 };
 
 /// What all workers of a gateway share.
@@ -26,6 +29,8 @@ pub struct Shared {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Limits,
     pub(crate) pods: PodBoard,
+    pub(crate) retries: RetryBudget,
+    pub(crate) discovery: Discovery,
     pub(crate) anonymous: AnonymousRefusals,
     /// Answers to calls that came with an idempotency key.
     pub(crate) answers: Answers,
@@ -47,6 +52,12 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Code> {
         self.snapshot.load_full().ok_or(Code::NotReady)
+    }
+
+    /// Whether there is a snapshot to serve from whose pods have been asked for their health, and a
+    /// log to write to.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.snapshot.load().is_some() && self.pods.were_probed() && self.ledger.is_available()
     }
 }
 

@@ -24,8 +24,9 @@ use crate::{
     anonymous::AnonymousRefusals,
     background,
     gate::{Gate, Shared},
+    grpc::GrpcServer,
     idempotency::Answers,
-    pods::PodBoard,
+    pods::{Discovery, PodBoard, RetryBudget},
     routes, startup,
 };
 
@@ -33,6 +34,8 @@ use crate::{
 pub struct GatewayOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen for gRPC, if anywhere.
+    pub grpc_listen: Option<SocketAddr>,
     /// Worker threads.
     pub workers: usize,
     /// This gateway's log, open for writing.
@@ -59,6 +62,8 @@ pub struct GatewayOptions {
     pub deadline: Duration,
     /// How long one pod may take.
     pub pod_timeout: Duration,
+    /// How the processes behind pods are found.
+    pub discovery: Discovery,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -84,6 +89,7 @@ pub enum StartFailed {
 /// A gateway that listens.
 pub struct Gateway {
     server: Server,
+    grpc: Option<GrpcServer>,
     shared: Arc<Shared>,
     address: SocketAddr,
 }
@@ -113,6 +119,8 @@ impl Gateway {
             keyring: Arc::new(options.keyring),
             limits,
             pods: PodBoard::default(),
+            retries: RetryBudget::default(),
+            discovery: options.discovery,
             anonymous: AnonymousRefusals::default(),
             answers: Answers::default(),
             store: options.store,
@@ -129,6 +137,13 @@ impl Gateway {
         });
         background::first_snapshot(&shared).await;
         background::start(&Gate::new(Arc::clone(&shared)), &shared);
+        let grpc = match options.grpc_listen {
+            Some(address) => Some(
+                GrpcServer::start(address, options.workers, &shared)
+                    .map_err(|fault| StartFailed::Listen { address, fault })?,
+            ),
+            None => None,
+        };
         let of_worker = Arc::clone(&shared);
         let witness = options.witness;
         let server = HttpServer::new(move || {
@@ -145,12 +160,17 @@ impl Gateway {
         .map_err(listen)?
         .run();
         tracing::info!(%address, "the gateway listens");
-        Ok(Self { server, shared, address })
+        Ok(Self { server, grpc, shared, address })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for gRPC, if anywhere.
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(|grpc| grpc.address)
     }
 
     /// Stops it: `handle.stop(true)` waits for calls under way.
@@ -161,6 +181,9 @@ impl Gateway {
     /// Serves until it is stopped, then records what is still only counted.
     pub async fn run(self) -> io::Result<()> {
         let ended = self.server.await;
+        if let Some(grpc) = self.grpc {
+            grpc.stop().await;
+        }
         background::record_anonymous(&self.shared).await;
         ended
     }

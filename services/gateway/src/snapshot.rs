@@ -187,6 +187,35 @@ impl Snapshot {
             .find(|model| may_use(model, tenant) && !self.is_internal(model))
     }
 
+    /// The same in a version that is named, or the newest.
+    pub(crate) fn model_version(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        tenant: &TenantId,
+    ) -> Option<&Arc<ModelVersion>> {
+        let Some(version) = version else { return self.model(name, tenant) };
+        self.models.get(name)?.iter().rev().find(|model| {
+            model.facts.version == version && may_use(model, tenant) && !self.is_internal(model)
+        })
+    }
+
+    /// The newest version of the one model that `tenant` may know of; none if there are several.
+    pub(crate) fn only_model(&self, tenant: &TenantId) -> Option<&Arc<ModelVersion>> {
+        let mut names = self.models.keys().filter_map(|name| self.model(name.as_str(), tenant));
+        names.next().filter(|_| names.next().is_none())
+    }
+
+    /// Whether a healthy pod serves a model in a region that is not stopped.
+    pub(crate) fn is_served(&self, model: &ModelVersion) -> bool {
+        let digest = &model.facts.digest;
+        !self.is_model_stopped(&model.facts.name)
+            && self
+                .pods
+                .iter()
+                .any(|state| state.can_serve(digest) && !self.is_region_stopped(&state.pod.region))
+    }
+
     /// Every model version that `tenant` may know of, sorted by name.
     pub(crate) fn models(&self, tenant: &TenantId) -> Vec<&Arc<ModelVersion>> {
         let mut models: Vec<_> = self

@@ -1,13 +1,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::dev::Payload;
-use reeve_domain::{Caller, Code, Credential, Scope, Tenant, TenantStatus};
+use reeve_domain::{Caller, Code, Credential, ModelVersion, Scope, Tenant, TenantStatus};
 
 use super::{
     call::{Call, CallHead},
     refuse::Refused,
 };
-use crate::{Gate, snapshot::Snapshot};
+use crate::{Gate, fronts::Misread, snapshot::Snapshot};
 
 /// A call whose caller has proven who it is, together with the snapshot that the whole call is
 /// decided by: a newer one that arrives meanwhile does not touch it.
@@ -34,6 +34,45 @@ impl Authenticated {
 
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Refuses what could not be read.
+    pub(super) fn misread(&self, misread: Misread) -> Box<Refused> {
+        let mut refused = self.refused(misread.code);
+        refused.detail = misread.detail;
+        match misread.field {
+            Some((field, message)) => refused.field(&field, message),
+            None => refused,
+        }
+    }
+
+    /// The model of that name and version; the newest version where none is named, the only model
+    /// that the tenant may use where no name is.
+    pub(crate) fn model(
+        &self,
+        name: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Arc<ModelVersion>, Box<Refused>> {
+        let tenant = &self.tenant.facts.id;
+        let found = match name {
+            Some(name) => self.snapshot.model_version(name, version, tenant),
+            None => match self.snapshot.only_model(tenant) {
+                Some(model) => Some(model),
+                None => {
+                    let message = "is required: `GET /v1/models` lists the models that you may use";
+                    return Err(self.refused(Code::InvalidRequest).field("model", message));
+                }
+            },
+        };
+        let Some(model) = found.cloned() else {
+            return Err(self
+                .refused(Code::ModelNotFound)
+                .detail("`GET /v1/models` lists the models that you may use"));
+        };
+        if self.snapshot.is_model_stopped(&model.facts.name) {
+            return Err(self.refused(Code::ModelStopped));
+        }
+        Ok(model)
     }
 
     /// Refuses a caller whose credential may not be used for this.

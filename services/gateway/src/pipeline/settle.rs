@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reeve_domain::{
     Code, Decision, KindCounts, ModelVersion, Money, Outcome, OutcomeStatus, Record, TenantStatus,
@@ -15,7 +15,7 @@ use super::{
     refuse::Refused,
     seal::{Part, seal},
 };
-use crate::{Gate, idempotency::Claim};
+use crate::{Gate, fronts::Form, idempotency::Claim};
 
 /// A call whose outcome is durable and whose usage is counted. Only this can be answered.
 pub struct Settled {
@@ -30,6 +30,8 @@ pub struct Settled {
     pub(super) intent: Receipt,
     pub(super) outcome: Receipt,
     pub(super) limits: LimitState,
+    pub(super) form: Box<dyn Form>,
+    pub(super) took: Duration,
 }
 
 /// Writes the outcome, then counts what was used. A call that no pod answered is written too,
@@ -54,8 +56,12 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         Err(failure) => (failure.asked.clone(), Some(failure.code)),
     };
     let (region, pod) = place.unzip();
+    let sent_to = clean.sent_to.take().into_iter();
+    let finder = taken.as_ref().map(|taken| &taken.pod);
+    let told = [pod.as_ref(), finder];
+    let others = sent_to.filter(|to| !told.contains(&Some(&to.pod))).collect();
     let started = clean.from.head.started;
-    let micros = |from: std::time::Duration, to: std::time::Duration| {
+    let micros = |from: Duration, to: Duration| {
         u64::try_from(to.saturating_sub(from).as_micros()).unwrap_or(u64::MAX)
     };
     let outcome = Record::Outcome(Box::new(Outcome {
@@ -66,6 +72,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         code,
         region,
         pod,
+        others,
         names: taken,
         transfer: clean.transferred.take(),
         usage,
@@ -97,7 +104,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         Ok(inferred) => inferred,
         Err(failure) => return Err(refused(&clean, failure.code)),
     };
-    let Clean { from, reservation, model, decision, redactions, claim, .. } = clean;
+    let Clean { from, reservation, model, decision, redactions, claim, form, .. } = clean;
     reservation.settle(usage.items, price.micros);
     let took = gate.clock.monotonic().saturating_sub(started);
     reeve_telemetry::metrics::request_completed(from.head.route, took);
@@ -114,6 +121,8 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         intent,
         outcome,
         limits,
+        form,
+        took,
     })
 }
 
