@@ -328,12 +328,10 @@ fn walk<S: Steps>(
         for ((state, read), text) in texts {
             let state: &[f32] = bytemuck::cast_slice(state);
             let state = state.iter().copied().take(hidden);
-            let ends = step.saturating_add(1) == text.len();
+            // PyTorch reads the backward direction out at the last token too, its first step.
+            let last = if backwards { step == 0 } else { step.saturating_add(1) == text.len() };
             match readout {
-                // PyTorch reads the backward direction out at the last token too, its first step.
-                Readout::LastReal if if backwards { step == 0 } else { ends } => {
-                    read.extend(state);
-                }
+                Readout::LastReal if last => read.extend(state),
                 Readout::LastReal => {}
                 Readout::EveryToken => read.extend(state),
             }
