@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use reeve_domain::{Clock as _, Digest, Entropy as _, Region, SystemClock, SystemEntropy, TenantId};
+use reeve_domain::{
+    Clock as _, Digest, Entropy as _, Region, SystemClock, SystemEntropy, TenantId,
+};
 use reeve_protocol::{
     keys::write_key_pair,
     model::BundleSummary,

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
-use reeve_classifier::{Bundle, Classifier, Device, Engine, Precision, Serving, set_threads};
+use reeve_classifier::{Arithmetic, Bundle, Classifier, Device, Engine, Serving, set_threads};
 use reeve_domain::{Clock as _, SystemClock};
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -25,9 +25,9 @@ fn main() -> Result<(), Fault> {
     set_threads(1);
     let precision = match next()?.as_str() {
         "libtorch" => None,
-        "fp32" => Some(Precision::Fp32),
-        "bf16" => Some(Precision::Bf16),
-        "int8" => Some(Precision::Int8),
+        "fp32" => Some(Arithmetic::Fp32),
+        "bf16" => Some(Arithmetic::Bf16),
+        "int8" => Some(Arithmetic::Int8),
         _ => return Err(USAGE.into()),
     };
     let serving = Serving { precision, bound: 1.0 };

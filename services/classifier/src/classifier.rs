@@ -3,7 +3,7 @@ use tch::Device;
 #[cfg(target_arch = "x86_64")]
 use crate::native::Native;
 use crate::{
-    Bundle, EncodeError, Encoded, Encoder, Precision, Readout, Weights, WeightsError,
+    Arithmetic, Bundle, EncodeError, Encoded, Encoder, Readout, Weights, WeightsError,
     network::{Network, row},
 };
 
@@ -37,14 +37,14 @@ pub enum LoadError {
     Device(String),
     /// Nothing here computes so.
     #[error("{0} is not available for this network on this device")]
-    Precision(Precision),
+    Precision(Arithmetic),
     /// What it computes is too far from what it should.
     #[error(
         "in {precision} a probability differs by {difference} from fp32, more than the bound {bound}"
     )]
     Differs {
         /// How it was to compute.
-        precision: Precision,
+        precision: Arithmetic,
         /// The largest difference.
         difference: f32,
         /// What was asked for.
@@ -69,22 +69,22 @@ pub enum ForwardError {
 impl Classifier {
     /// Puts a copy of a bundle's weights on a device.
     pub fn load(bundle: &Bundle, device: Device) -> Result<Self, LoadError> {
-        Self::in_precision(bundle, device, Precision::Fp32)
+        Self::in_precision(bundle, device, Arithmetic::Fp32)
     }
 
     /// Puts a copy of a bundle's weights on a device, to compute so precisely.
     pub(crate) fn in_precision(
         bundle: &Bundle,
         device: Device,
-        precision: Precision,
+        precision: Arithmetic,
     ) -> Result<Self, LoadError> {
         bundle.weights().check(bundle.architecture())?;
         let mut network = Network::new(bundle.architecture(), bundle.weights(), device)
             .map_err(|error| LoadError::Device(error.to_string()))?;
         match precision {
-            Precision::Fp32 => {}
-            Precision::Bf16 => network.bf16(),
-            Precision::Int8 => return Err(LoadError::Precision(precision)),
+            Arithmetic::Fp32 => {}
+            Arithmetic::Bf16 => network.bf16(),
+            Arithmetic::Int8 => return Err(LoadError::Precision(precision)),
         }
         Ok(Self::of(bundle, Compute::Torch(network)))
     }

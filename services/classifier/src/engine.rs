@@ -5,7 +5,7 @@ use tch::Device;
 #[cfg(target_arch = "x86_64")]
 use crate::native::{self, Native};
 use crate::{
-    Bundle, Classifier, Encoded, ForwardError, LoadError, Precision, SelfTest, Serving, softmax,
+    Arithmetic, Bundle, Classifier, Encoded, ForwardError, LoadError, SelfTest, Serving, softmax,
 };
 
 /// A bundle that is served on one device: what its workers share, and what each of them gets.
@@ -43,10 +43,10 @@ impl Engine {
             engine.native = Native::new(architecture, weights, precision).map(Arc::new);
             engine.test.native = engine.native.is_some();
         }
-        if precision == Precision::Int8 && !engine.test.native {
+        if precision == Arithmetic::Int8 && !engine.test.native {
             return Err(LoadError::Precision(precision));
         }
-        let trusted = precision == Precision::Fp32 && !engine.test.native && device == Device::Cpu;
+        let trusted = precision == Arithmetic::Fp32 && !engine.test.native && device == Device::Cpu;
         if !trusted {
             engine.compare()?;
         }
@@ -90,7 +90,7 @@ impl Engine {
     /// What a bundle would take at most, reckoned before it is loaded.
     pub fn reckon(bundle: &Bundle, device: Device, workers: usize) -> u64 {
         #[cfg(target_arch = "x86_64")]
-        if device == Device::Cpu && native::supports(Precision::Fp32) {
+        if device == Device::Cpu && native::supports(Arithmetic::Fp32) {
             let architecture = bundle.architecture();
             let directions = if architecture.bidirectional { 2 } else { 1 };
             let table = u64::from(architecture.vocabulary)
@@ -152,13 +152,13 @@ impl Engine {
 }
 
 /// Where somebody who leaves it to us is served best.
-fn usual(device: Device) -> Precision {
+fn usual(device: Device) -> Arithmetic {
     #[cfg(target_arch = "x86_64")]
     if device == Device::Cpu {
-        let native = native::supports(Precision::Bf16);
-        return if native { Precision::Bf16 } else { Precision::Fp32 };
+        let native = native::supports(Arithmetic::Bf16);
+        return if native { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
     }
-    if device.is_cuda() { Precision::Bf16 } else { Precision::Fp32 }
+    if device.is_cuda() { Arithmetic::Bf16 } else { Arithmetic::Fp32 }
 }
 
 fn reckon_copies(bundle: &Bundle, device: Device, workers: usize) -> u64 {

@@ -4,6 +4,7 @@
 //! It knows nothing of tenants, policy or HTTP, and it keeps no text.
 
 mod architecture;
+mod arithmetic;
 mod bundle;
 mod card;
 mod classifier;
@@ -15,7 +16,7 @@ mod metrics;
 #[cfg(target_arch = "x86_64")]
 mod native;
 mod network;
-mod precision;
+
 pub mod pytorch;
 mod tagger;
 mod tagging;
@@ -24,6 +25,7 @@ mod vocabulary;
 mod weights;
 
 pub use architecture::{Activation, Architecture, Readout};
+pub use arithmetic::{Arithmetic, SelfTest, Serving};
 pub use bundle::{Bundle, BundleError, Parts};
 pub use card::{Card, TrainingData};
 pub use classifier::{Classifier, ForwardError, LoadError, softmax};
@@ -34,7 +36,6 @@ pub use encoder::{
 };
 pub use engine::Engine;
 pub use metrics::{LabelMetrics, Metrics};
-pub use precision::{Precision, SelfTest, Serving};
 pub use tagger::{TagError, Tagger};
 pub use tagging::{Span, TaggedText, TaggedTextError, span_metrics, spans, tag_labels};
 pub use train::{FitError, Fitted, Loss, Optimizer, Progress, Recipe, fit, fit_tagger};

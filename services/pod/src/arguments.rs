@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use reeve_classifier::{Device, Precision, Serving};
+use reeve_classifier::{Arithmetic, Device, Serving};
 use reeve_domain::Region;
 
 use crate::batch::Shape;
@@ -139,9 +139,9 @@ impl Arguments {
     pub(crate) const fn serving(&self) -> Serving {
         let precision = match self.precision {
             PrecisionName::Auto => None,
-            PrecisionName::Fp32 => Some(Precision::Fp32),
-            PrecisionName::Bf16 => Some(Precision::Bf16),
-            PrecisionName::Int8 => Some(Precision::Int8),
+            PrecisionName::Fp32 => Some(Arithmetic::Fp32),
+            PrecisionName::Bf16 => Some(Arithmetic::Bf16),
+            PrecisionName::Int8 => Some(Arithmetic::Int8),
         };
         Serving { precision, bound: self.precision_bound }
     }

@@ -22,7 +22,7 @@ mod tests;
 
 use std::arch::x86_64::__m512;
 
-use crate::{Activation, Architecture, Precision, Readout, Weights};
+use crate::{Activation, Architecture, Arithmetic, Readout, Weights};
 
 use self::{dense::Dense, table::Table};
 
@@ -68,12 +68,12 @@ enum Recurrent {
 }
 
 /// Whether this processor computes so.
-pub(crate) fn supports(precision: Precision) -> bool {
+pub(crate) fn supports(precision: Arithmetic) -> bool {
     let base = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
     base && match precision {
-        Precision::Fp32 => true,
-        Precision::Bf16 => is_x86_feature_detected!("avx512bf16"),
-        Precision::Int8 => is_x86_feature_detected!("avx512vnni"),
+        Arithmetic::Fp32 => true,
+        Arithmetic::Bf16 => is_x86_feature_detected!("avx512bf16"),
+        Arithmetic::Int8 => is_x86_feature_detected!("avx512vnni"),
     }
 }
 
@@ -123,7 +123,7 @@ impl Native {
     pub(crate) fn new(
         architecture: &Architecture,
         weights: &Weights,
-        precision: Precision,
+        precision: Arithmetic,
     ) -> Option<Self> {
         if !supports(precision) {
             return None;
@@ -153,9 +153,9 @@ impl Native {
                 };
                 let matrix = Matrix { values: named("weight_hh")?, hidden, inputs: hidden };
                 let recurrent = match precision {
-                    Precision::Fp32 => Recurrent::Fp32(fp32::Panels::new(matrix)),
-                    Precision::Bf16 => Recurrent::Bf16(bf16::Panels::new(matrix)),
-                    Precision::Int8 => Recurrent::Int8(int8::Panels::new(matrix)),
+                    Arithmetic::Fp32 => Recurrent::Fp32(fp32::Panels::new(matrix)),
+                    Arithmetic::Bf16 => Recurrent::Bf16(bf16::Panels::new(matrix)),
+                    Arithmetic::Int8 => Recurrent::Int8(int8::Panels::new(matrix)),
                 };
                 directions.push(Direction { input, recurrent, backwards: !suffix.is_empty() });
             }

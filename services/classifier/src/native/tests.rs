@@ -6,7 +6,7 @@ use tch::Device;
 
 use super::{Native, supports};
 use crate::{
-    Activation, Architecture, Precision, Readout, Weight, Weights,
+    Activation, Architecture, Arithmetic, Readout, Weight, Weights,
     network::{Network, row},
 };
 
@@ -95,7 +95,7 @@ proptest! {
     ) {
         let weights = weights(&architecture, seed);
         let texts = texts(&architecture, &lengths, seed);
-        let Some(native) = Native::new(&architecture, &weights, Precision::Fp32) else {
+        let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else {
             return Ok(()); // Said by `what_this_processor_can_do`.
         };
         let expected = torch(&architecture, &weights, &slices(&texts));
@@ -108,7 +108,7 @@ proptest! {
         architecture in architectures(),
         lengths in prop::collection::vec(1_usize..24, 1..20),
         precision in prop_oneof![
-            Just(Precision::Fp32), Just(Precision::Bf16), Just(Precision::Int8),
+            Just(Arithmetic::Fp32), Just(Arithmetic::Bf16), Just(Arithmetic::Int8),
         ],
         seed in any::<u64>(),
     ) {
@@ -126,7 +126,7 @@ proptest! {
 
 #[test]
 fn what_this_processor_can_do() {
-    for precision in [Precision::Fp32, Precision::Bf16, Precision::Int8] {
+    for precision in [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8] {
         if !supports(precision) {
             eprintln!("skipped: this processor has no native {precision}");
         }
@@ -148,7 +148,7 @@ fn less_precision_is_close() {
     let weights = weights(&architecture, 7);
     let texts = texts(&architecture, &[1, 5, 64, 30, 30, 12, 48, 64], 8);
     let expected = torch(&architecture, &weights, &slices(&texts));
-    for (precision, bound) in [(Precision::Bf16, 0.02), (Precision::Int8, 0.06)] {
+    for (precision, bound) in [(Arithmetic::Bf16, 0.02), (Arithmetic::Int8, 0.06)] {
         let Some(native) = Native::new(&architecture, &weights, precision) else { continue };
         let difference = apart(&expected, &native.logits(&slices(&texts)));
         // Not the same either: then it would not be what it says.
@@ -174,7 +174,7 @@ fn large_sums_saturate_and_stay_finite() {
     }
     let texts = texts(&architecture, &[30, 7], 4);
     let expected = torch(&architecture, &weights, &slices(&texts));
-    let Some(native) = Native::new(&architecture, &weights, Precision::Fp32) else { return };
+    let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else { return };
     let found = native.logits(&slices(&texts));
     for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
         assert!((expected - found).abs() <= 1e-4 * expected.abs().max(1.0), "{expected} {found}");

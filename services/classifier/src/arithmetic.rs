@@ -2,7 +2,7 @@ use std::fmt;
 
 /// How precisely a network computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
+pub enum Arithmetic {
     /// 32-bit floats throughout.
     Fp32,
     /// Products of 16-bit floats with the exponent of 32-bit ones, summed in 32 bits.
@@ -11,7 +11,7 @@ pub enum Precision {
     Int8,
 }
 
-impl fmt::Display for Precision {
+impl fmt::Display for Arithmetic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fp32 => "fp32",
@@ -25,7 +25,7 @@ impl fmt::Display for Precision {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Serving {
     /// How precisely; none: bf16 where the device multiplies such natively, else fp32.
-    pub precision: Option<Precision>,
+    pub precision: Option<Arithmetic>,
     /// The largest difference of a probability from that in fp32 by libtorch; a model that is
     /// further off is not served.
     pub bound: f32,
@@ -33,7 +33,7 @@ pub struct Serving {
 
 impl Default for Serving {
     fn default() -> Self {
-        Self { precision: Some(Precision::Fp32), bound: 1e-4 }
+        Self { precision: Some(Arithmetic::Fp32), bound: 1e-4 }
     }
 }
 
@@ -42,7 +42,7 @@ impl Default for Serving {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelfTest {
     /// How precisely it computes.
-    pub precision: Precision,
+    pub precision: Arithmetic,
     /// Whether by the loop for this processor, not by libtorch.
     pub native: bool,
     /// Rows that were compared.
