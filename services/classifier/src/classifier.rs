@@ -1,18 +1,26 @@
 use tch::Device;
 
 use crate::{
-    Bundle, EncodeError, Encoded, Encoder, Readout, Weights, WeightsError,
-    network::{Network, row},
+    Answer, Bundle, Confidence, EncodeError, Encoded, Encoder, Readout, Weights, WeightsError,
+    network::Network, script::Script,
 };
 
 /// A bundle's network, ready to serve on one device. `Send`, not shared: one a worker thread.
 #[derive(Debug)]
 pub struct Classifier {
-    network: Network,
+    computer: Computer,
     encoder: Encoder,
     vocabulary: i64,
     every_token: bool,
-    classes: usize,
+    labels: Vec<String>,
+    confidence: Confidence,
+}
+
+/// What makes logits of ids.
+#[derive(Debug)]
+enum Computer {
+    Network(Network),
+    Script(Script),
 }
 
 /// A bundle that could not be put on its device.
@@ -44,15 +52,21 @@ impl Classifier {
     /// Puts a copy of a bundle's weights on a device.
     pub fn load(bundle: &Bundle, device: Device) -> Result<Self, LoadError> {
         bundle.weights().check(bundle.architecture())?;
-        let network = Network::new(bundle.architecture(), bundle.weights(), device)
-            .map_err(|error| LoadError::Device(error.to_string()))?;
-        let vocabulary = i64::from(bundle.architecture().vocabulary);
+        let encoder = bundle.encoder();
+        let computer = match bundle.script() {
+            Some(script) => Script::load(script, bundle.labels().len(), encoder.empty_id(), device)
+                .map(Computer::Script),
+            None => {
+                Network::new(bundle.architecture(), bundle.weights(), device).map(Computer::Network)
+            }
+        };
         Ok(Self {
-            network,
-            encoder: bundle.encoder(),
-            vocabulary,
+            computer: computer.map_err(|error| LoadError::Device(error.to_string()))?,
+            encoder,
+            vocabulary: i64::from(bundle.architecture().vocabulary),
             every_token: bundle.architecture().readout == Readout::EveryToken,
-            classes: bundle.labels().len(),
+            labels: bundle.labels().to_vec(),
+            confidence: bundle.confidence().clone(),
         })
     }
 
@@ -68,37 +82,59 @@ impl Classifier {
             return Ok(Vec::new());
         }
         // An id outside the embedding would be undefined on a GPU: never let one through.
-        let known = |id: &i64| (0..self.vocabulary).contains(id);
-        let bad = batch.iter().position(|text| text.ids.is_empty() || !text.ids.iter().all(known));
-        if let Some(index) = bad {
+        let known =
+            |ids: &[i64]| !ids.is_empty() && ids.iter().all(|id| (0..self.vocabulary).contains(id));
+        let bad = |text: &&Encoded| !known(&text.ids) || !text.more.iter().all(|ids| known(ids));
+        if let Some(index) = batch.iter().position(bad) {
             return Err(ForwardError::Tokens(index));
         }
-        let rows: Vec<&[i64]> = batch.iter().map(|text| text.ids.as_slice()).collect();
-        let device = |error: tch::TchError| ForwardError::Device(error.to_string());
-        let logits = tch::no_grad(|| {
-            let (ids, lengths) = self.network.batch(&rows)?;
-            self.network.forward(&ids, &lengths, false)
-        })
-        .map_err(device)?;
-        let mut answers = Vec::with_capacity(batch.len());
-        for index in 0..batch.len() {
-            let mut answer = row(&logits, index).map_err(device)?;
+        let answers = match &self.computer {
+            Computer::Network(network) => network.answers(batch),
+            Computer::Script(script) => script.answers(batch),
+        };
+        let mut answers = answers.map_err(|error| ForwardError::Device(error.to_string()))?;
+        for (index, (answer, text)) in answers.iter_mut().zip(batch).enumerate() {
             if self.every_token {
                 // What was computed for padding means nothing.
-                let tokens = batch.get(index).map_or(0, |text| text.ids.len());
-                answer.truncate(tokens.saturating_mul(self.classes));
+                answer.truncate(text.ids.len().saturating_mul(self.labels.len()));
             }
             if !answer.iter().all(|logit| logit.is_finite()) {
                 return Err(ForwardError::NotFinite(index));
             }
-            answers.push(answer);
         }
         Ok(answers)
     }
 
-    /// The weights as they are on the device.
+    /// What a text's logits say, with calibrated probabilities and whether to believe them.
+    pub fn answer(&self, logits: &[f32]) -> Answer {
+        self.confidence.answer(&self.labels, logits)
+    }
+
+    /// One label for each logit, in order.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The network, where gradients can be had.
+    pub(crate) const fn network(&self) -> Option<&Network> {
+        match &self.computer {
+            Computer::Network(network) => Some(network),
+            Computer::Script(_) => None,
+        }
+    }
+
+    pub(crate) const fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The weights as they are on the device; none of a script, which keeps them to itself.
     pub fn weights(&self) -> Result<Weights, ForwardError> {
-        self.network.weights().map_err(|error| ForwardError::Device(error.to_string()))
+        match &self.computer {
+            Computer::Network(network) => {
+                network.weights().map_err(|error| ForwardError::Device(error.to_string()))
+            }
+            Computer::Script(_) => Ok(Weights::default()),
+        }
     }
 }
 

@@ -44,7 +44,7 @@ fn number(id: i64) -> f32 {
 }
 
 fn text(id: i64) -> Encoded {
-    Encoded { ids: vec![id], truncated: false }
+    Encoded { ids: vec![id], ..Encoded::default() }
 }
 
 /// Runs workers until the queue is closed and empty; returns the largest batch.

@@ -19,8 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use reeve_classifier::{
-    Activation, Bundle, Card, Classifier, Dataset, Device, Loss, Optimizer, Parts, Recipe, fit,
-    softmax,
+    Bundle, Card, Classifier, Dataset, Device, Optimizer, Recipe, fit, softmax,
 };
 use reeve_domain::{Digest, Entropy as _, Region, SystemEntropy, TenantId, Timestamp};
 use reeve_protocol::{
@@ -67,17 +66,14 @@ fn train(dir: &Path) -> Bundle {
     let recipe = Recipe {
         epochs: 4,
         learning_rate: 0.02,
-        momentum: 0.9,
         optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
-        activation: Activation::None,
         embedding: 8,
         hidden: 12,
         batch: 16,
         max_tokens: 12,
         vocabulary: 1000,
         unknown_share: 0.05,
-        seed: 1,
+        ..Recipe::default()
     };
     reeve_classifier::set_threads(1);
     let data = Dataset::parse(csv.as_bytes()).unwrap();
@@ -92,17 +88,10 @@ fn train(dir: &Path) -> Bundle {
         risk_class: "minimal".to_owned(),
         generative: false,
         training_data: None,
-        metrics: Some(fitted.metrics),
+        metrics: Some(fitted.metrics.clone()),
+        ..Card::default()
     };
-    let parts = Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    };
-    Bundle::write(dir, parts).unwrap()
+    Bundle::write(dir, fitted.into_parts(card)).unwrap()
 }
 
 impl Pod {

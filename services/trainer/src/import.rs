@@ -59,9 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         settings: TokenizerSettings {
             max_tokens: arguments.max_tokens,
             empty_token: arguments.empty_token.clone(),
+            ..TokenizerSettings::default()
         },
         tokenizer: read(&arguments.tokenizer)?,
         weights,
+        script: None,
+        confidence: None,
         card: Card {
             name: arguments.name.clone(),
             version: arguments.version.clone(),
@@ -73,6 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             generative: false,
             training_data: None,
             metrics: None,
+            ..Card::default()
         },
     };
     let bundle = Bundle::write(&arguments.out, parts)?;

@@ -1,8 +1,13 @@
 //! `reeve-train`: makes classifier bundles and judges them.
 
+mod card;
+mod data;
 mod evaluate;
 mod fit;
 mod import;
+mod judge;
+mod lines;
+mod report;
 mod sample;
 mod tag;
 
@@ -23,11 +28,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a classifier on a CSV file with the header `text,label`.
-    Fit(fit::Arguments),
+    /// Train a classifier on labelled texts.
+    Fit(Box<fit::Arguments>),
     /// Make a bundle of weights that PyTorch saved (`torch.save(model.state_dict(), …)`).
     Import(import::Arguments),
-    /// Judge a bundle by a labelled CSV file.
+    /// Judge a bundle by labelled texts.
     Evaluate(evaluate::Arguments),
     /// Print the labels of texts.
     Classify(evaluate::ClassifyArguments),
