@@ -18,6 +18,7 @@ mod linear;
 mod metrics;
 mod network;
 pub mod pytorch;
+mod recognise;
 mod script;
 mod tagger;
 mod tagging;
@@ -40,6 +41,7 @@ pub use explain::{Attribution, ExplainError, ExplainSettings, Explanation, Metho
 pub use grams::Gram;
 pub use linear::Linear;
 pub use metrics::{Bin, LabelMetrics, Metrics, expected_calibration_error, mcnemar, reliability};
+pub use recognise::Unrecognised;
 pub use tagger::{TagError, Tagger};
 pub use tagging::{Span, TaggedText, TaggedTextError, span_metrics, spans, tag_labels};
 pub use train::{

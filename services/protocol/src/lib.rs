@@ -10,5 +10,6 @@ pub mod keys;
 pub mod model;
 pub mod names;
 pub mod oip;
+pub mod signature;
 pub mod text;
 pub mod warrant;

@@ -1,3 +1,4 @@
+use anyhow::{Context as _, Result};
 use reeve_classifier::{Card, LongInput};
 
 /// What a bundle's card says of its model.
@@ -29,29 +30,30 @@ pub(crate) struct CardArguments {
 
 /// What the card says where nothing else was said.
 pub(crate) struct Defaults<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) intended_use: &'a str,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) intended_use: Option<&'a str>,
     pub(crate) languages: &'a [&'a str],
-    pub(crate) license: &'a str,
+    pub(crate) license: Option<&'a str>,
 }
 
 impl CardArguments {
     /// The card, with limits that follow from how the model was made.
-    pub(crate) fn card(&self, defaults: &Defaults<'_>, limits: Vec<String>) -> Card {
-        let or = |given: &Option<String>, default: &str| {
-            given.clone().unwrap_or_else(|| default.to_owned())
+    pub(crate) fn card(&self, defaults: &Defaults<'_>, limits: Vec<String>) -> Result<Card> {
+        let or = |what: &str, given: &Option<String>, default: Option<&str>| {
+            let given = given.clone().or_else(|| default.map(str::to_owned));
+            given.with_context(|| format!("`--{what}` is needed"))
         };
         let languages = defaults.languages.iter().map(|l| (*l).to_owned()).collect();
-        Card {
-            name: or(&self.name, defaults.name),
+        Ok(Card {
+            name: or("name", &self.name, defaults.name)?,
             version: self.version.clone(),
-            intended_use: or(&self.intended_use, defaults.intended_use),
+            intended_use: or("intended-use", &self.intended_use, defaults.intended_use)?,
             languages: self.languages.clone().unwrap_or(languages),
-            license: or(&self.license, defaults.license),
+            license: or("license", &self.license, defaults.license)?,
             limits: self.limits.iter().cloned().chain(limits).collect(),
             risk_class: self.risk_class.clone(),
             ..Card::default()
-        }
+        })
     }
 }
 

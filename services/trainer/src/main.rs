@@ -9,6 +9,7 @@ mod judge;
 mod lines;
 mod report;
 mod sample;
+mod sign;
 mod tag;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -30,12 +31,16 @@ struct Arguments {
 enum Command {
     /// Train a classifier on labelled texts.
     Fit(Box<fit::Arguments>),
-    /// Make a bundle of weights that PyTorch saved (`torch.save(model.state_dict(), …)`).
+    /// Make a bundle of weights or a module that PyTorch saved.
     Import(import::Arguments),
     /// Judge a bundle by labelled texts.
     Evaluate(evaluate::Arguments),
     /// Print the labels of texts.
     Classify(evaluate::ClassifyArguments),
+    /// Vouch for a bundle with a key.
+    Sign(sign::Sign),
+    /// Check a bundle and who vouches for it.
+    Verify(sign::Verify),
     /// Networks that find names and addresses.
     #[command(subcommand)]
     Tag(tag::Command),
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Classify(arguments) => evaluate::classify(&arguments),
+        Command::Sign(arguments) => sign::sign(&arguments),
+        Command::Verify(arguments) => sign::verify(&arguments),
         Command::Tag(command) => tag::run(&command),
         Command::Sample { out, seed } => sample::write(&out, seed)
             .map(|rows| format!("{rows} texts written to {}", out.display())),

@@ -12,6 +12,7 @@ use reeve_classifier::{
 use reeve_domain::SystemClock;
 
 use self::recipe::RecipeArguments;
+pub(crate) use self::recipe::{long_input, named};
 use crate::{
     card::{CardArguments, Defaults, long_texts},
     data::DataArguments,
@@ -167,12 +168,12 @@ impl Arguments {
             limits.push("Its scores are not calibrated probabilities.".to_owned());
         }
         let defaults = Defaults {
-            name: "support",
-            intended_use: "Sorting messages of customers by what they are about.",
+            name: Some("support"),
+            intended_use: Some("Sorting messages of customers by what they are about."),
             languages: &["en", "zh"],
-            license: "Apache-2.0",
+            license: Some("Apache-2.0"),
         };
-        let mut card = self.card.card(&defaults, limits);
+        let mut card = self.card.card(&defaults, limits)?;
         let learned = count(texts.data.examples.len());
         let held_out = fitted.metrics.texts;
         card.training_data = Some(TrainingData {

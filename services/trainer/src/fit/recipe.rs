@@ -152,7 +152,7 @@ const WIDE: WideRecipe = WideRecipe {
 };
 
 /// A value by the name that it has in a recipe's file.
-fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+pub(crate) fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(|error| error.to_string())
 }
 
