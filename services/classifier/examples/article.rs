@@ -7,8 +7,8 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use reeve_classifier::{
-    Activation, Architecture, Bundle, Card, Classifier, Device, Parts, Readout, TokenizerSettings,
-    Weight, Weights, learn_tokenizer, set_threads,
+    Activation, Architecture, Body, Bundle, Card, Classifier, Device, LongInput, Parts, Readout,
+    TokenizerSettings, Weight, Weights, learn_tokenizer, set_threads,
 };
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -58,6 +58,8 @@ fn parts(random: &mut StdRng) -> Result<Parts, Fault> {
     let words: Vec<String> = (0..VOCABULARY - 8).map(word).collect();
     let tokenizer = learn_tokenizer(words.iter().map(String::as_str), 20_000, 1)?;
     let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
         vocabulary: VOCABULARY,
         embedding: 128,
         hidden: 256,
@@ -79,9 +81,15 @@ fn parts(random: &mut StdRng) -> Result<Parts, Fault> {
     Ok(Parts {
         architecture,
         labels: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
-        settings: TokenizerSettings { max_tokens: TOKENS, empty_token: "[UNK]".to_owned() },
+        settings: TokenizerSettings {
+            max_tokens: TOKENS,
+            empty_token: "[UNK]".to_owned(),
+            long: LongInput::Cut,
+        },
         tokenizer,
         weights,
+        script: None,
+        confidence: None,
         card: Card {
             name: "article".to_owned(),
             version: "1".to_owned(),
@@ -93,6 +101,7 @@ fn parts(random: &mut StdRng) -> Result<Parts, Fault> {
             generative: false,
             training_data: None,
             metrics: None,
+            ..Card::default()
         },
     })
 }

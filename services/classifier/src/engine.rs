@@ -5,7 +5,8 @@ use tch::Device;
 #[cfg(target_arch = "x86_64")]
 use crate::native::{self, Native};
 use crate::{
-    Arithmetic, Bundle, Classifier, Encoded, ForwardError, LoadError, SelfTest, Serving, softmax,
+    Arithmetic, Body, Bundle, Classifier, Encoded, ForwardError, LoadError, SelfTest, Serving,
+    softmax,
 };
 
 /// A bundle that is served on one device: what its workers share, and what each of them gets.
@@ -90,7 +91,10 @@ impl Engine {
     /// What a bundle would take at most, reckoned before it is loaded.
     pub fn reckon(bundle: &Bundle, device: Device, workers: usize) -> u64 {
         #[cfg(target_arch = "x86_64")]
-        if device == Device::Cpu && native::supports(Arithmetic::Fp32) {
+        if device == Device::Cpu
+            && native::supports(Arithmetic::Fp32)
+            && bundle.architecture().body == Body::Lstm
+        {
             let architecture = bundle.architecture();
             let directions = if architecture.bidirectional { 2 } else { 1 };
             let table = u64::from(architecture.vocabulary)

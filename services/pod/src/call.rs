@@ -33,7 +33,7 @@ pub(crate) struct Item {
 
 impl Item {
     pub(crate) fn tokens(&self) -> usize {
-        self.text.ids.len()
+        self.text.tokens()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
-use reeve_classifier::{Encoded, Part, softmax};
+use reeve_classifier::{Encoded, Part, Standing};
 use reeve_protocol::{
     names::{NameSpan, SPANS},
     oip::InferRequest,
@@ -239,10 +239,13 @@ fn classified(
     rows: &[Vec<f32>],
 ) -> Result<Vec<Output>, Problem> {
     let most = request.top_k.and_then(|k| usize::try_from(k).ok()).unwrap_or(usize::MAX);
-    let results: Vec<Labels> = rows.iter().map(|row| best(&model.labels, row, most)).collect();
-    let count = |text: &Encoded| u32::try_from(text.ids.len()).unwrap_or(u32::MAX);
+    let answers = rows.iter().map(|row| model.confidence.answer(&model.labels, row));
+    let (results, standings): (Vec<Labels>, Vec<String>) = answers
+        .map(|answer| (best(&model.labels, &answer.scores, most), word(answer.standing)))
+        .unzip();
+    let count = |text: &Encoded| u32::try_from(text.tokens()).unwrap_or(u32::MAX);
     let tokens: Vec<u32> = texts.iter().map(count).collect();
-    Ok(request.wanted.classified(&results, &tokens, &model.labels)?)
+    Ok(request.wanted.classified(&results, (&tokens, &standings), &model.labels)?)
 }
 
 fn names(
@@ -271,9 +274,18 @@ fn names(
 /// Names below this probability are not told; who asks may want more.
 const LEAST_LIKELY: f32 = 0.2;
 
+fn word(standing: Standing) -> String {
+    match standing {
+        Standing::Sure => "sure",
+        Standing::Unsure => "unsure",
+        Standing::OutOfScope => "out-of-scope",
+    }
+    .to_owned()
+}
+
 /// The `most` likeliest labels, likeliest first; equals in the bundle's order.
-fn best(labels: &[String], logits: &[f32], most: usize) -> Labels {
-    let mut all: Labels = labels.iter().cloned().zip(softmax(logits)).collect();
+fn best(labels: &[String], scores: &[f32], most: usize) -> Labels {
+    let mut all: Labels = labels.iter().cloned().zip(scores.iter().copied()).collect();
     all.sort_by(|left, right| right.1.total_cmp(&left.1));
     all.truncate(most.max(1));
     all
@@ -286,12 +298,12 @@ mod tests {
     #[test]
     fn the_likeliest_labels_come_first_and_equals_keep_their_order() {
         let labels = ["a", "b", "c"].map(str::to_owned);
-        let all = best(&labels, &[0.0, 2.0, 0.0], 9);
+        let all = best(&labels, &[0.1, 0.8, 0.1], 9);
         assert_eq!(
             all.iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>(),
             ["b", "a", "c"]
         );
         assert!((all.iter().map(|(_, score)| score).sum::<f32>() - 1.0).abs() < 1e-6);
-        assert_eq!(best(&labels, &[0.0, 2.0, 0.0], 1).len(), 1);
+        assert_eq!(best(&labels, &[0.1, 0.8, 0.1], 1).len(), 1);
     }
 }

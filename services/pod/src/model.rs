@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use reeve_classifier::{Bundle, BundleError, Encoder, Engine, LoadError, Readout};
+use reeve_classifier::{Bundle, BundleError, Confidence, Encoder, Engine, LoadError, Readout};
 use reeve_domain::Digest;
 
 use crate::{
@@ -30,6 +30,7 @@ pub(crate) struct Model {
     pub(crate) digest: Digest,
     pub(crate) labels: Vec<String>,
     pub(crate) max_tokens: u32,
+    pub(crate) confidence: Confidence,
     /// Whether every token has a label: names are found, and texts not classified.
     pub(crate) finds_names: bool,
     /// Where it was loaded from.
@@ -99,6 +100,7 @@ impl Model {
         let digest = bundle.digest().parse().map_err(|_| NotLoaded::NoDigest)?;
         let (name, version) = (bundle.name().to_owned(), bundle.version().to_owned());
         let labels = bundle.labels().to_vec();
+        let confidence = bundle.confidence().clone();
         let (encoder, max_tokens) = (bundle.encoder(), bundle.max_tokens());
         let finds_names = bundle.architecture().readout == Readout::EveryToken;
         let engine = Engine::load(bundle, runtime.device, runtime.serving)?;
@@ -116,6 +118,7 @@ impl Model {
             digest,
             labels,
             max_tokens,
+            confidence,
             finds_names,
             dir: dir.to_owned(),
             runtime: runtime.clone(),

@@ -15,6 +15,7 @@ mod bf16;
 mod cell;
 mod dense;
 mod fp32;
+mod grams;
 mod int8;
 mod table;
 #[cfg(test)]
@@ -22,9 +23,9 @@ mod tests;
 
 use std::arch::x86_64::__m512;
 
-use crate::{Activation, Architecture, Arithmetic, Readout, Weights};
+use crate::{Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weights, network::mean};
 
-use self::{dense::Dense, table::Table};
+use self::{dense::Dense, grams::Grams, table::Table};
 
 /// Texts whose gates are computed at once: 6 times 4 sums are 24 of the 32 registers.
 const ROWS: usize = 6;
@@ -39,6 +40,7 @@ type Gates = [__m512; 4];
 pub(crate) struct Native {
     layers: Vec<Vec<Direction>>,
     output: Dense,
+    grams: Option<Grams>,
     activation: Activation,
     readout: Readout,
     hidden: usize,
@@ -125,7 +127,7 @@ impl Native {
         weights: &Weights,
         precision: Arithmetic,
     ) -> Option<Self> {
-        if !supports(precision) {
+        if !supports(precision) || architecture.body != Body::Lstm {
             return None;
         }
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
@@ -162,27 +164,58 @@ impl Native {
             layers.push(directions);
         }
         let classes = size(architecture.classes);
-        let output = Dense::linear(of("fc.weight")?, of("fc.bias")?, classes, width);
+        let grams = match architecture.wide {
+            Some(wide) => Some(Grams::new(weights, size(wide.width), classes)?),
+            None => None,
+        };
+        let bag = grams.as_ref().map_or(0, Grams::bag_width);
+        let inputs = width.saturating_add(bag);
+        let output = Dense::linear(of("fc.weight")?, of("fc.bias")?, classes, inputs);
         let (activation, readout) = (architecture.activation, architecture.readout);
-        Some(Self { layers, output, activation, readout, hidden, classes })
+        Some(Self { layers, output, grams, activation, readout, hidden, classes })
+    }
+
+    /// Logits of texts, in order; of a text in windows their mean.
+    pub(crate) fn answers(&self, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+        let windows: Vec<(&[i64], &Encoded)> = texts
+            .iter()
+            .flat_map(|text| text.more.iter().map(move |ids| (ids.as_slice(), *text)))
+            .collect();
+        let firsts = texts.iter().map(|text| (text.ids.as_slice(), *text));
+        let (ids, of): (Vec<&[i64]>, Vec<&Encoded>) = firsts.chain(windows).unzip();
+        mean(texts, self.logits(&ids, &of))
     }
 
     /// Logits of texts of at least one token each, in order; all tokens' one after another where
-    /// each has a label.
-    pub(crate) fn logits(&self, texts: &[&[i64]]) -> Vec<Vec<f32>> {
+    /// each has a label. `of` is what each is of, with its n-grams.
+    fn logits(&self, texts: &[&[i64]], of: &[&Encoded]) -> Vec<Vec<f32>> {
         // The longest first: those that go on are always the first ones.
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(texts.get(index).map_or(0, |t| t.len())));
         let sorted: Vec<&[i64]> = order.iter().filter_map(|&i| texts.get(i).copied()).collect();
-        let read = self.read(&sorted);
-        let rows: Vec<&[f32]> =
-            read.iter().flat_map(|text| text.chunks(self.width().max(1))).collect();
+        let mut read = self.read(&sorted);
+        let bags: Vec<Vec<f32>> = match &self.grams {
+            Some(grams) => order.iter().filter_map(|&i| of.get(i)).map(|t| grams.bag(t)).collect(),
+            None => Vec::new(),
+        };
+        let mut width = self.width();
+        let beside = self.grams.as_ref().map_or(0, Grams::bag_width);
+        if beside > 0 {
+            // It is read beside what the layers read.
+            width = width.saturating_add(beside);
+            read.iter_mut().zip(&bags).for_each(|(read, bag)| read.extend(bag));
+        }
+        let rows: Vec<&[f32]> = read.iter().flat_map(|text| text.chunks(width.max(1))).collect();
         let mut logits = self.output.rows(&rows).into_iter();
         let mut answers: Vec<Vec<f32>> = vec![Vec::new(); texts.len()];
-        for (index, text) in order.into_iter().zip(&read) {
-            let steps = text.len() / self.width().max(1);
+        for (number, (index, text)) in order.into_iter().zip(&read).enumerate() {
+            let steps = text.len() / width.max(1);
             let all = logits.by_ref().take(steps);
-            let answer = all.flat_map(|row| row.into_iter().take(self.classes)).collect();
+            let mut answer: Vec<f32> =
+                all.flat_map(|row| row.into_iter().take(self.classes)).collect();
+            if let (0, Some(bag)) = (beside, bags.get(number)) {
+                answer.iter_mut().zip(bag).for_each(|(logit, share)| *logit += share);
+            }
             if let Some(place) = answers.get_mut(index) {
                 *place = answer;
             }
@@ -233,7 +266,8 @@ impl Native {
             };
             input.saturating_add(recurrent)
         });
-        all.fold(self.output.bytes(), usize::saturating_add)
+        let grams = self.grams.as_ref().map_or(0, Grams::bytes);
+        all.fold(self.output.bytes().saturating_add(grams), usize::saturating_add)
     }
 }
 
@@ -333,8 +367,17 @@ fn walk<S: Steps>(
             match readout {
                 Readout::LastReal if last => read.extend(state),
                 Readout::LastReal => {}
+                Readout::Max | Readout::Mean if step == 0 => read.extend(state),
+                Readout::Max => read.iter_mut().zip(state).for_each(|(l, r)| *l = l.max(r)),
+                Readout::Mean => read.iter_mut().zip(state).for_each(|(l, r)| *l += r),
                 Readout::EveryToken => read.extend(state),
             }
+        }
+    }
+    if readout == Readout::Mean {
+        for (read, text) in read.iter_mut().zip(inputs) {
+            let steps = f32::from(u16::try_from(text.len()).unwrap_or(u16::MAX));
+            read.iter_mut().for_each(|sum| *sum /= steps);
         }
     }
     if backwards && readout == Readout::EveryToken {

@@ -6,8 +6,8 @@ use tch::Device;
 
 use super::{Native, supports};
 use crate::{
-    Activation, Architecture, Arithmetic, Readout, Weight, Weights,
-    network::{Network, row},
+    Activation, Architecture, Arithmetic, Body, Encoded, Gram, Readout, Weight, Weights, Wide,
+    network::Network,
 };
 
 fn weights(architecture: &Architecture, seed: u64) -> Weights {
@@ -22,28 +22,42 @@ fn weights(architecture: &Architecture, seed: u64) -> Weights {
     weights
 }
 
-fn texts(architecture: &Architecture, lengths: &[usize], seed: u64) -> Vec<Vec<i64>> {
+fn texts(architecture: &Architecture, lengths: &[usize], seed: u64) -> Vec<Encoded> {
     let mut random = StdRng::seed_from_u64(seed);
     let most = i64::from(architecture.vocabulary);
-    lengths.iter().map(|n| (0..*n).map(|_| random.random_range(0..most)).collect()).collect()
+    let mut ids = |n: usize| (0..n).map(|_| random.random_range(0..most)).collect::<Vec<i64>>();
+    let windows = architecture.readout != Readout::EveryToken;
+    let mut made = Vec::new();
+    for (number, length) in lengths.iter().enumerate() {
+        // Some texts are read in windows.
+        let more = if windows && number % 3 == 2 { vec![ids(*length), ids(2)] } else { Vec::new() };
+        let grams = architecture.wide.map_or(0, |_| number % 5);
+        let buckets = architecture.wide.map_or(1, |wide| wide.buckets);
+        let gram = |n: usize| Gram {
+            bucket: u32::try_from(n * 7 + number).unwrap() % buckets,
+            weight: 0.5 + f32::from(u8::try_from(n).unwrap()),
+        };
+        made.push(Encoded {
+            ids: ids(*length),
+            more,
+            grams: (0..grams).map(gram).collect(),
+            ..Encoded::default()
+        });
+    }
+    made
 }
 
-fn torch(architecture: &Architecture, weights: &Weights, texts: &[&[i64]]) -> Vec<Vec<f32>> {
+fn torch(architecture: &Architecture, weights: &Weights, texts: &[&Encoded]) -> Vec<Vec<f32>> {
     crate::set_threads(1);
     let network = Network::new(architecture, weights, Device::Cpu).unwrap();
-    let logits = tch::no_grad(|| {
-        let (ids, lengths) = network.batch(texts).unwrap();
-        network.forward(&ids, &lengths, false).unwrap()
-    });
+    let mut rows = network.answers(texts).unwrap();
     let classes = usize::try_from(architecture.classes).unwrap();
-    let cut = |(index, text): (usize, &&[i64])| {
-        let mut row = row(&logits, index).unwrap();
+    for (row, text) in rows.iter_mut().zip(texts) {
         if architecture.readout == Readout::EveryToken {
-            row.truncate(text.len() * classes);
+            row.truncate(text.ids.len() * classes);
         }
-        row
-    };
-    texts.iter().enumerate().map(cut).collect()
+    }
+    rows
 }
 
 fn apart(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
@@ -56,8 +70,8 @@ fn apart(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
     most
 }
 
-fn slices(texts: &[Vec<i64>]) -> Vec<&[i64]> {
-    texts.iter().map(Vec::as_slice).collect()
+fn slices(texts: &[Encoded]) -> Vec<&Encoded> {
+    texts.iter().collect()
 }
 
 fn architectures() -> impl Strategy<Value = Architecture> {
@@ -67,11 +81,32 @@ fn architectures() -> impl Strategy<Value = Architecture> {
         Just(Activation::Tanh),
         Just(Activation::Relu),
     ];
-    let readout = prop_oneof![Just(Readout::LastReal), Just(Readout::EveryToken)];
-    ((1_u32..50, 1_u32..20, 1_u32..70), (1_u32..3, any::<bool>(), 1_u32..80), activation, readout)
-        .prop_map(|((vocabulary, embedding, hidden), rest, activation, readout)| {
+    let readout = prop_oneof![
+        Just(Readout::LastReal),
+        Just(Readout::Max),
+        Just(Readout::Mean),
+        Just(Readout::EveryToken),
+    ];
+    let wide = prop_oneof![Just(None), (1_u32..30, 0_u32..9).prop_map(Some)];
+    (
+        (1_u32..50, 1_u32..20, 1_u32..70),
+        (1_u32..3, any::<bool>(), 1_u32..80),
+        activation,
+        readout,
+        wide,
+    )
+        .prop_map(|((vocabulary, embedding, hidden), rest, activation, readout, wide)| {
             let (layers, bidirectional, classes) = rest;
+            let wide = wide.filter(|_| readout != Readout::EveryToken);
             Architecture {
+                body: Body::Lstm,
+                wide: wide.map(|(buckets, width)| Wide {
+                    buckets,
+                    words: 1,
+                    characters_from: 1,
+                    characters_to: 0,
+                    width,
+                }),
                 vocabulary,
                 embedding,
                 hidden,
@@ -99,7 +134,7 @@ proptest! {
             return Ok(()); // Said by `what_this_processor_can_do`.
         };
         let expected = torch(&architecture, &weights, &slices(&texts));
-        let difference = apart(&expected, &native.logits(&slices(&texts)));
+        let difference = apart(&expected, &native.answers(&slices(&texts)));
         prop_assert!(difference < 1e-5, "{difference}");
     }
 
@@ -117,9 +152,9 @@ proptest! {
         let Some(native) = Native::new(&architecture, &weights, precision) else {
             return Ok(());
         };
-        let together = native.logits(&slices(&texts));
+        let together = native.answers(&slices(&texts));
         for (text, expected) in texts.iter().zip(&together) {
-            prop_assert_eq!(&native.logits(&[text])[0], expected);
+            prop_assert_eq!(&native.answers(&[text])[0], expected);
         }
     }
 }
@@ -136,6 +171,8 @@ fn what_this_processor_can_do() {
 #[test]
 fn less_precision_is_close() {
     let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
         vocabulary: 500,
         embedding: 64,
         hidden: 128,
@@ -150,7 +187,7 @@ fn less_precision_is_close() {
     let expected = torch(&architecture, &weights, &slices(&texts));
     for (precision, bound) in [(Arithmetic::Bf16, 0.02), (Arithmetic::Int8, 0.06)] {
         let Some(native) = Native::new(&architecture, &weights, precision) else { continue };
-        let difference = apart(&expected, &native.logits(&slices(&texts)));
+        let difference = apart(&expected, &native.answers(&slices(&texts)));
         // Not the same either: then it would not be what it says.
         assert!(difference > 1e-6 && difference < bound, "{precision}: {difference}");
     }
@@ -159,6 +196,8 @@ fn less_precision_is_close() {
 #[test]
 fn large_sums_saturate_and_stay_finite() {
     let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
         vocabulary: 10,
         embedding: 4,
         hidden: 20,
@@ -175,7 +214,7 @@ fn large_sums_saturate_and_stay_finite() {
     let texts = texts(&architecture, &[30, 7], 4);
     let expected = torch(&architecture, &weights, &slices(&texts));
     let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else { return };
-    let found = native.logits(&slices(&texts));
+    let found = native.answers(&slices(&texts));
     for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
         assert!((expected - found).abs() <= 1e-4 * expected.abs().max(1.0), "{expected} {found}");
     }

@@ -2,7 +2,7 @@ use actix_web::{HttpResponse, web::Data};
 use reeve_protocol::{
     names::SPANS,
     oip::{ModelMetadata, Parameters, TensorMetadata},
-    text::{LABEL, SCORE, TEXT, TOKENS},
+    text::{LABEL, SCORE, STANDING, TEXT, TOKENS},
 };
 use serde_json::json;
 
@@ -48,6 +48,7 @@ pub(crate) fn describe(models: &Models, model: &Model) -> ModelMetadata {
                 tensor(LABEL, "BYTES", &[-1, -1]),
                 tensor(SCORE, "FP32", &[-1, -1]),
                 tensor(TOKENS, "UINT32", &[-1]),
+                tensor(STANDING, "BYTES", &[-1]),
             ]
         },
         parameters: Parameters::from_iter([

@@ -12,9 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use reeve_classifier::{
-    Activation, Bundle, Card, Dataset, Device, Loss, Optimizer, Parts, Recipe, fit,
-};
+use reeve_classifier::{Bundle, Card, Dataset, Device, Optimizer, Recipe, fit};
 use reeve_domain::{Entropy as _, Region, SystemEntropy, TenantId, Timestamp};
 use reeve_protocol::{
     keys::write_key_pair,
@@ -63,10 +61,7 @@ pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle 
     let recipe = Recipe {
         epochs: 4,
         learning_rate: 0.02,
-        momentum: 0.9,
         optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
-        activation: Activation::None,
         embedding: 8,
         hidden: 12,
         batch: 16,
@@ -74,6 +69,7 @@ pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle 
         vocabulary: 1000,
         unknown_share: 0.05,
         seed,
+        ..Recipe::default()
     };
     reeve_classifier::set_threads(1);
     let data = Dataset::parse(csv.as_bytes()).unwrap();
@@ -88,17 +84,10 @@ pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle 
         risk_class: "minimal".to_owned(),
         generative: false,
         training_data: None,
-        metrics: Some(fitted.metrics),
+        metrics: Some(fitted.metrics.clone()),
+        ..Card::default()
     };
-    let parts = Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    };
-    Bundle::write(dir, parts).unwrap()
+    Bundle::write(dir, fitted.into_parts(card)).unwrap()
 }
 
 impl Pod {
