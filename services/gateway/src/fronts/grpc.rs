@@ -45,7 +45,7 @@ impl Form for Answered {
         // What is not there was refused before.
         let outputs = asked
             .wanted
-            .classified(&answer.results, answer.tokens, &model.labels)
+            .classified(&answer.results, (answer.tokens, &[]), &model.labels)
             .unwrap_or_default();
         let (name, version) = (model.facts.name.as_str(), &model.facts.version);
         let message = convert::response(name, version, asked.id.as_deref(), &outputs);

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web, web::Bytes};
 use reeve_protocol::{
     oip::ErrorBody,
     tensor::{self, BINARY_HEADER},
-    text::{OwnedTextRequest, TextMalformed},
+    text::{OwnedTextRequest, STANDING, TextMalformed},
 };
 use serde::Serialize;
 
@@ -91,7 +91,10 @@ pub(crate) fn question(
     mut request: OwnedTextRequest,
     form: impl FnOnce(OwnedTextRequest) -> Box<dyn Form>,
 ) -> Result<Question, Misread> {
-    request.wanted.classified(&[], &[], &[]).map_err(misread)?;
+    let outputs = request.wanted.classified(&[], (&[], &[]), &[]).map_err(misread)?;
+    if outputs.iter().any(|output| output.name == STANDING) {
+        return Err(Misread::field(STANDING, "is told by pods, not by the gateway"));
+    }
     if request.top_k.is_some_and(|k| k > 1_000) {
         return Err(Misread::field("parameters.top_k", "must be a number from 1 to 1000"));
     }
@@ -114,7 +117,7 @@ impl Form for Rest {
         // What is not there was refused before.
         let outputs = asked
             .wanted
-            .classified(&answer.results, answer.tokens, &model.labels)
+            .classified(&answer.results, (answer.tokens, &[]), &model.labels)
             .unwrap_or_default();
         let (name, version) = (model.facts.name.as_str(), &model.facts.version);
         let (body, json) = tensor::body(name, version, asked.id.as_deref(), &outputs);
@@ -229,6 +232,7 @@ mod tests {
             (good, r#","parameters":{"top_k":0}"#, "parameters.top_k"),
             (good, r#","parameters":{"top_k":5000}"#, "parameters.top_k"),
             (good, r#","outputs":[{"name":"colour"}]"#, "colour"),
+            (good, r#","outputs":[{"name":"standing"}]"#, "standing"),
             (
                 good,
                 r#","outputs":[{"name":"score","parameters":{"classification":0}}]"#,
