@@ -16,5 +16,6 @@ mod names;
 mod outage;
 mod policy;
 mod refusals;
+mod registry;
 mod residency;
 mod secrecy;

@@ -8,6 +8,6 @@ mod program;
 mod world;
 
 pub use client::{Answer, Client};
-pub use model::sample_bundle;
+pub use model::{sample_bundle, sample_version};
 pub use program::{Program, binary, free_port, wait_until};
 pub use world::{Engine, PASSWORD, TestTenant, World, WorldOptions};

@@ -12,11 +12,11 @@ use reeve_domain::{
     PlanName, Pod, PodId, Record, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts,
     TenantId, TenantStatus, Timestamp,
 };
-use reeve_identity::{ApiKeySecret, Pepper};
+use reeve_identity::{ApiKeySecret, Pepper, SessionToken};
 use reeve_ledger::{Reader, WitnessKey, load_or_create_key};
 use reeve_policy::Bundle;
 use reeve_protocol::activation::ActivationSigner;
-use reeve_store::{Store, testing::PostgresServer};
+use reeve_store::{Store, access_token::AccessToken, model::VersionRow, testing::PostgresServer};
 use tempfile::TempDir;
 
 use crate::{
@@ -43,6 +43,8 @@ pub struct WorldOptions {
     pub configuration: String,
     /// Whether the control plane is a witness for the logs.
     pub witness: bool,
+    /// How often the gateway writes counts of answers down, in seconds.
+    pub observe_every_s: u64,
 }
 
 impl Default for WorldOptions {
@@ -52,6 +54,7 @@ impl Default for WorldOptions {
             bundle: reeve_policy::default_bundle(),
             configuration: String::new(),
             witness: false,
+            observe_every_s: 60,
         }
     }
 }
@@ -143,7 +146,8 @@ impl World {
             fs::write(root.join("witnesses.toml"), &witnesses)?;
             more.push_str(&witnesses);
         }
-        let file = configuration(root, &url, gateway_port, control_port, &more);
+        let every = options.observe_every_s;
+        let file = configuration(root, &url, [gateway_port, control_port], every, &more);
         fs::write(root.join("reeve.toml"), file)?;
         let mut pods = BTreeMap::new();
         for (region, port) in &pod_ports {
@@ -304,6 +308,22 @@ impl World {
         Ok(())
     }
 
+    /// A token with which a person's programs call the control plane.
+    pub fn token(&self, person: &str) -> anyhow::Result<String> {
+        let now = SystemClock::default().now();
+        let secret = SessionToken::generate(&SystemEntropy);
+        let token = AccessToken {
+            id: format!("tok_{}", SystemEntropy.uuid(now).simple()),
+            user: reeve_domain::UserId::new(person)?,
+            name: "test".to_owned(),
+            hash: secret.digest(),
+            created_at: now,
+            expires_at: now.after(Duration::from_secs(3600)),
+        };
+        self.store.write(|c| reeve_store::access_token::insert(c, &token))?;
+        Ok(secret.reveal().to_owned())
+    }
+
     /// Activates a policy bundle, as the control plane would.
     pub fn activate(&self, bundle: &Bundle) -> anyhow::Result<()> {
         activate(self.dir.path(), &self.store, bundle)
@@ -348,10 +368,17 @@ impl World {
     }
 }
 
-fn configuration(root: &Path, url: &str, gateway: u16, control: u16, more: &str) -> String {
+fn configuration(
+    root: &Path,
+    url: &str,
+    [gateway, control]: [u16; 2],
+    observe_every_s: u64,
+    more: &str,
+) -> String {
     format!(
         "data_dir = {root:?}\n\
          [gateway]\nlisten = \"127.0.0.1:{gateway}\"\nworkers = 2\n\
+         observe_every_s = {observe_every_s}\n\
          [control]\nlisten = \"127.0.0.1:{control}\"\n\
          [store]\nurl = {url:?}\n{more}\n"
     )
@@ -454,7 +481,11 @@ fn seed_model(
         instructions: false,
     };
     let digest = facts.digest;
-    let model = ModelVersion { facts, labels: trained.labels, shared_with: BTreeSet::new() };
+    let now = SystemClock::default().now();
+    let row = VersionRow {
+        card: trained.card,
+        ..VersionRow::registered(ModelVersion::approved(facts, trained.labels), now)
+    };
     let mut pods = Vec::new();
     for (region, port) in ports {
         pods.push(Pod {
@@ -466,7 +497,7 @@ fn seed_model(
         });
     }
     store.write(|c| {
-        reeve_store::model::upsert(c, &model)?;
+        reeve_store::model::register(c, &row)?;
         for pod in &pods {
             reeve_store::pod::upsert(c, pod)?;
         }

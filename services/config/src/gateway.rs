@@ -25,4 +25,6 @@ pub struct Gateway {
     pub deadline_ms: u64,
     /// How long one pod may take, in milliseconds.
     pub pod_timeout_ms: u64,
+    /// How often counts of answers are written down, in seconds.
+    pub observe_every_s: u64,
 }

@@ -9,6 +9,8 @@ mod anonymous;
 mod background;
 mod gate;
 mod idempotency;
+mod models;
+mod observations;
 pub mod pipeline;
 mod pods;
 mod problem;

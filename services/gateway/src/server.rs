@@ -2,7 +2,10 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -25,6 +28,7 @@ use crate::{
     background,
     gate::{Gate, Shared},
     idempotency::Answers,
+    observations::{self, Observations},
     pods::PodBoard,
     routes, startup,
 };
@@ -59,6 +63,8 @@ pub struct GatewayOptions {
     pub deadline: Duration,
     /// How long one pod may take.
     pub pod_timeout: Duration,
+    /// How often counts of answers are written down.
+    pub observe_every: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -114,6 +120,8 @@ impl Gateway {
             limits,
             pods: PodBoard::default(),
             anonymous: AnonymousRefusals::default(),
+            observations: Observations::default(),
+            mirroring: AtomicUsize::new(0),
             answers: Answers::default(),
             store: options.store,
             pepper: options.pepper,
@@ -126,6 +134,7 @@ impl Gateway {
             body_limit: options.body_limit,
             deadline: options.deadline,
             pod_timeout: options.pod_timeout,
+            observe_every: options.observe_every,
         });
         background::first_snapshot(&shared).await;
         background::start(&Gate::new(Arc::clone(&shared)), &shared);
@@ -162,6 +171,7 @@ impl Gateway {
     pub async fn run(self) -> io::Result<()> {
         let ended = self.server.await;
         background::record_anonymous(&self.shared).await;
+        observations::record(&self.shared).await;
         ended
     }
 }

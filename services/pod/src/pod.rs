@@ -191,6 +191,7 @@ impl Pod {
             model_version: self.version.clone(),
             results: rows.iter().map(|row| best(&self.labels, row, most)).collect(),
             tokens,
+            unknown: Vec::new(),
         })
     }
 

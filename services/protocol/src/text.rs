@@ -17,6 +17,8 @@ pub const LABEL: &str = "label";
 pub const SCORE: &str = "score";
 /// The output with the number of tokens read of each text.
 pub const TOKENS: &str = "tokens";
+/// The output with the number of tokens among them that the vocabulary does not have.
+pub const UNKNOWN: &str = "unknown";
 
 /// Texts to classify.
 #[derive(Clone, Debug)]
@@ -158,6 +160,8 @@ pub struct TextResponse {
     pub results: Vec<Labels>,
     /// For each text how many tokens were read.
     pub tokens: Vec<u32>,
+    /// For each text how many of them the vocabulary does not have; empty if the pod does not tell.
+    pub unknown: Vec<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,7 +206,7 @@ impl TextResponse {
             shape,
             data,
         };
-        let wire = Wire {
+        let mut wire = Wire {
             model_name: self.model_name.as_str().into(),
             model_version: self.model_version.as_str().into(),
             id: id.map(Into::into),
@@ -222,6 +226,10 @@ impl TextResponse {
                 output(TOKENS, "UINT32", vec![rows], WireData::Whole(self.tokens.clone())),
             ],
         };
+        if !self.unknown.is_empty() {
+            let unknown = WireData::Whole(self.unknown.clone());
+            wire.outputs.push(output(UNKNOWN, "UINT32", vec![rows], unknown));
+        }
         serde_json::to_vec(&wire).unwrap_or_default()
     }
 
@@ -230,6 +238,7 @@ impl TextResponse {
     pub fn parse(body: &[u8], texts: usize) -> Result<Self, TextMalformed> {
         let wire: Wire<'_> = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
         let (mut labels, mut scores, mut tokens) = (None, None, None);
+        let mut unknown = Vec::new();
         for output in wire.outputs {
             match (output.name.as_ref(), output.data) {
                 (LABEL, WireData::Texts(data)) => labels = Some((output.shape, data)),
@@ -242,6 +251,7 @@ impl TextResponse {
                     scores = Some((output.shape, data));
                 }
                 (TOKENS, WireData::Whole(data)) => tokens = Some((output.shape, data)),
+                (UNKNOWN, WireData::Whole(data)) => unknown = data,
                 _ => {}
             }
         }
@@ -264,6 +274,10 @@ impl TextResponse {
         if token_shape != [texts] || tokens.len() != texts {
             return Err(tensor(TOKENS, format!("does not hold {texts} counts")));
         }
+        let more = unknown.iter().zip(&tokens).any(|(unknown, tokens)| unknown > tokens);
+        if more || !(unknown.is_empty() || unknown.len() == texts) {
+            return Err(tensor(UNKNOWN, format!("does not hold {texts} counts within `tokens`")));
+        }
         let mut pairs = labels.into_iter().zip(scores);
         let results = (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
         Ok(Self {
@@ -271,6 +285,7 @@ impl TextResponse {
             model_version: wire.model_version.into_owned(),
             results,
             tokens,
+            unknown,
         })
     }
 }
@@ -298,6 +313,7 @@ mod tests {
                 model_name: "m".to_owned(),
                 model_version: "1".to_owned(),
                 tokens: vec![tokens; rows.len()],
+                unknown: if tokens % 2 == 0 { Vec::new() } else { vec![tokens / 2; rows.len()] },
                 results: rows,
             };
             let texts = response.results.len();

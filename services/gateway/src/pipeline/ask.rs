@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
-use reeve_domain::{Code, ModelFacts, PodId, Region};
+use reeve_domain::{Code, DecisionId, ModelFacts, PodId, Region, TenantId};
 use reeve_protocol::{
     text::TextMalformed,
     warrant::{Claims, Priority, USUAL_WEIGHT, WARRANT_HEADER},
@@ -61,7 +61,13 @@ pub(super) async fn ask<T>(
             tried.push(pod.pod.id.clone());
             continue;
         }
-        let answer = ask_pod(gate, clean, model, &pod, body.clone(), left).await;
+        let what = WhatFor {
+            decision: clean.from.head.id,
+            tenant: &clean.from.tenant.facts.id,
+            model,
+            items: clean.texts.len(),
+        };
+        let answer = post(gate, &what, &pod, body.clone(), left).await;
         let read = answer.and_then(|bytes| {
             read(&bytes).map_err(|fault| {
                 tracing::error!(pod = %pod.pod.id, error = %fault, "a pod's answer cannot be read");
@@ -91,15 +97,24 @@ pub(super) async fn ask<T>(
     Err(failure)
 }
 
-enum Unanswered {
+pub(super) enum Unanswered {
     NotReached,
     Failed(Code),
 }
 
-async fn ask_pod(
+/// What a pod is asked for.
+pub(super) struct WhatFor<'a> {
+    pub(super) decision: DecisionId,
+    pub(super) tenant: &'a TenantId,
+    pub(super) model: &'a ModelFacts,
+    /// Texts.
+    pub(super) items: usize,
+}
+
+/// Sends a body to one pod, under a warrant for exactly this call, model and region.
+pub(super) async fn post(
     gate: &Gate,
-    clean: &Clean,
-    model: &ModelFacts,
+    what: &WhatFor<'_>,
     pod: &Arc<PodState>,
     body: Bytes,
     left: Duration,
@@ -107,9 +122,9 @@ async fn ask_pod(
     let issued = gate.clock.now();
     let warrant = gate.signer.sign(&Claims {
         iss: String::new(),
-        dec: clean.from.head.id,
-        tenant: clean.from.tenant.facts.id.clone(),
-        model: model.digest,
+        dec: what.decision,
+        tenant: what.tenant.clone(),
+        model: what.model.digest,
         region: pod.pod.region.clone(),
         iat: issued.as_seconds(),
         exp: issued.after(left.saturating_add(WARRANT_LEEWAY)).as_seconds(),
@@ -120,11 +135,14 @@ async fn ask_pod(
     let wait = left.min(gate.pod_timeout);
     let mut request = gate
         .client
-        .post(format!("{}/v2/models/{}/infer", pod.pod.url, model.name))
+        .post(format!(
+            "{}/v2/models/{}/versions/{}/infer",
+            pod.pod.url, what.model.name, what.model.version
+        ))
         .timeout(wait)
         .insert_header((WARRANT_HEADER, warrant))
         .insert_header(("Content-Type", "application/json"))
-        .insert_header(("Reeve-Decision", clean.from.head.id.to_string()));
+        .insert_header(("Reeve-Decision", what.decision.to_string()));
     if let Some(traceparent) = reeve_telemetry::trace::outgoing(&tracing::Span::current()) {
         request = request.insert_header(("traceparent", traceparent));
     }
@@ -133,7 +151,7 @@ async fn ask_pod(
         awc::error::SendRequestError::Timeout => Unanswered::Failed(Code::DeadlineExceeded),
         _ => Unanswered::Failed(Code::PodFailed),
     })?;
-    let limit = ANSWER_LIMIT_PER_TEXT.saturating_mul(clean.texts.len().max(1));
+    let limit = ANSWER_LIMIT_PER_TEXT.saturating_mul(what.items.max(1));
     let bytes =
         answer.body().limit(limit).await.map_err(|_| Unanswered::Failed(Code::PodFailed))?;
     drop(under_way);

@@ -2,13 +2,16 @@ use std::sync::Arc;
 
 use actix_web::web::BytesMut;
 use futures_util::StreamExt as _;
-use reeve_domain::{Action, Code, Digest, ModelVersion};
+use reeve_domain::{Action, Code, Digest, ModelVersion, Routed};
 use reeve_privacy::RawText;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{authenticate::Authenticated, refuse::Refused};
-use crate::Gate;
+use crate::{
+    Gate,
+    models::{Asking, Chosen, NotChosen},
+};
 
 /// The most texts in one call.
 pub(crate) const MAX_ITEMS: usize = 1_000;
@@ -17,7 +20,8 @@ pub(crate) const MAX_ITEMS: usize = 1_000;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifyRequest {
-    /// The model's name.
+    /// The model: `support` for what is in production, `support:staging` for what an alias leads
+    /// to, `support@3` for a version, `support@sha256:…` for a bundle.
     pub(super) model: String,
     /// One text, or up to 1,000.
     pub(super) input: Input,
@@ -49,6 +53,10 @@ pub struct Received {
     pub(super) from: Authenticated,
     pub(super) action: Action,
     pub(super) model: Arc<ModelVersion>,
+    /// How the version was chosen, unless the caller named it.
+    pub(super) routed: Option<Routed>,
+    /// A version that is to be asked besides, if policy permits it.
+    pub(super) mirror: Option<Arc<ModelVersion>>,
     pub(super) texts: Vec<RawText>,
     pub(super) characters: u64,
     pub(super) top_k: u32,
@@ -82,12 +90,7 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
             .refused(Code::InvalidRequest)
             .field("explain", "this model offers no explanations; leave it out or say false"));
     }
-    let Some(model) = caller.snapshot.model(&request.model, &caller.tenant.facts.id).cloned()
-    else {
-        return Err(caller
-            .refused(Code::ModelNotFound)
-            .detail("`GET /v1/models` lists the models that you may use"));
-    };
+    let Chosen { version: model, routed, mirror } = choose(&caller, &request.model)?;
     if caller.snapshot.is_model_stopped(&model.facts.name) {
         return Err(caller.refused(Code::ModelStopped));
     }
@@ -100,10 +103,36 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
         from: caller,
         action: Action::Classify,
         model,
+        routed,
+        mirror,
         texts,
         characters,
         top_k,
         request: digest,
+    })
+}
+
+/// The version that the call is for.
+fn choose(caller: &Authenticated, named: &str) -> Result<Chosen, Box<Refused>> {
+    let head = &caller.head;
+    let asking = Asking {
+        tenant: &caller.tenant.facts.id,
+        purpose: head.purpose.as_ref(),
+        subject: head.subject.as_ref(),
+        decision: head.id,
+        at: head.at,
+    };
+    caller.snapshot.choose(named, &asking).map_err(|not| match not {
+        NotChosen::Unreadable(why) => {
+            caller.refused(Code::InvalidRequest).field("model", why.to_string())
+        }
+        NotChosen::Unknown => caller
+            .refused(Code::ModelNotFound)
+            .detail("`GET /v1/models` lists the models that you may use"),
+        NotChosen::Withdrawn => caller
+            .refused(Code::ModelWithdrawn)
+            .detail("`GET /v1/models` lists the versions that you may use"),
+        NotChosen::Terms(broken) => caller.refused(Code::ModelTerms).detail(broken.to_string()),
     })
 }
 
