@@ -1,7 +1,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    num::{NonZeroU16, NonZeroU32},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use reeve_domain::{BundleDocument, Digest, Kind, ModelName, Money, PlanName, Region, Usage};
@@ -47,6 +49,42 @@ pub struct Plan {
     pub monthly_budget: Option<Money>,
     /// What calls cost.
     pub prices: Prices,
+    /// The tenant's share of a pod against the others that wait there: one of twice the weight gets
+    /// twice as much; 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<NonZeroU16>,
+    /// Whether somebody waits for the answers.
+    #[serde(default, skip_serializing_if = "Urgency::is_usual")]
+    pub urgency: Urgency,
+    /// A call that no pod has answered after so many milliseconds is sent to a second one as well,
+    /// in a region that is permitted too; none: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge_after_ms: Option<NonZeroU32>,
+}
+
+impl Plan {
+    /// After how long a call is sent to a second pod as well, if it is at all.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.hedge_after_ms.map(|millis| Duration::from_millis(u64::from(millis.get())))
+    }
+}
+
+/// Who goes first at a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// Somebody waits.
+    #[default]
+    Interactive,
+    /// Nobody does: these calls are computed when a pod has little else to do.
+    Batch,
+}
+
+impl Urgency {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    const fn is_usual(&self) -> bool {
+        matches!(self, Self::Interactive)
+    }
 }
 
 /// What calls cost. Both in the same currency.

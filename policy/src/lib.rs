@@ -26,7 +26,8 @@ mod terms;
 pub mod transfer;
 
 pub use bundle::{
-    Bundle, BundleUnreadable, NameFinder, Plan, Prices, Privacy, RegionRules, default_bundle,
+    Bundle, BundleUnreadable, NameFinder, Plan, Prices, Privacy, RegionRules, Urgency,
+    default_bundle,
 };
 pub use check::{Checked, check, check_files};
 pub use compile::{CompileError, FLOOR, FLOOR_TEXT, Fault, SCHEMA, Severity, Span};

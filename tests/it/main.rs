@@ -8,12 +8,14 @@
 
 mod canaries;
 mod changes;
+mod clients;
 mod crash;
 mod faults;
 mod governed;
 mod keeping;
 mod names;
 mod outage;
+mod pods;
 mod policy;
 mod refusals;
 mod registry;

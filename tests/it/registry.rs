@@ -106,7 +106,7 @@ fn deeds(world: &World) -> Vec<(String, Value)> {
 fn a_version_comes_and_goes_while_tenants_call() {
     let options = WorldOptions {
         configuration: "[registry]\nunload_after_ms = 2000\n[worker]\nwatch_every_s = 1\n".into(),
-        observe_every_s: 1,
+        gateway: "observe_every_s = 1\n".into(),
         ..WorldOptions::default()
     };
     let world = World::start_with(options).unwrap();

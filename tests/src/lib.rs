@@ -4,10 +4,15 @@
 
 mod client;
 mod model;
+mod pods;
 mod program;
+mod python;
+mod trickster;
 mod world;
 
 pub use client::{Answer, Client};
 pub use model::{sample_bundle, sample_version};
 pub use program::{Program, binary, free_port, wait_until};
-pub use world::{Engine, PASSWORD, TestTenant, World, WorldOptions};
+pub use python::python;
+pub use trickster::{Trick, Trickster};
+pub use world::{Engine, PASSWORD, TenantKind, TestTenant, World, WorldOptions};

@@ -41,10 +41,10 @@ pub struct WorldOptions {
     pub bundle: Bundle,
     /// More sections or keys of the configuration, as TOML.
     pub configuration: String,
+    /// More keys of `[gateway]`, as TOML.
+    pub gateway: String,
     /// Whether the control plane is a witness for the logs.
     pub witness: bool,
-    /// How often the gateway writes counts of answers down, in seconds.
-    pub observe_every_s: u64,
 }
 
 impl Default for WorldOptions {
@@ -53,8 +53,8 @@ impl Default for WorldOptions {
             engine: Engine::Sqlite,
             bundle: reeve_policy::default_bundle(),
             configuration: String::new(),
+            gateway: String::new(),
             witness: false,
-            observe_every_s: 60,
         }
     }
 }
@@ -67,6 +67,28 @@ pub struct TestTenant {
     pub key: KeyId,
     /// The key.
     pub secret: String,
+}
+
+/// What differs from one tenant to another.
+#[derive(Clone, Copy)]
+pub struct TenantKind<'a> {
+    /// The only region where it may be processed.
+    pub region: &'a str,
+    /// The law that it is under.
+    pub jurisdiction: &'a str,
+    /// Whether its texts are redacted.
+    pub redact: bool,
+    /// Its plan.
+    pub plan: &'a str,
+}
+
+impl TenantKind<'_> {
+    /// As `acme-eu` is.
+    pub const EUROPEAN: Self =
+        Self { region: "eu-west", jurisdiction: "EU", redact: true, plan: "standard" };
+    /// As `globex-us` is.
+    pub const AMERICAN: Self =
+        Self { region: "us-east", jurisdiction: "US", redact: false, plan: "standard" };
 }
 
 /// A whole Reeve: store, ledger, two pods in two regions, and `reeve serve` with all roles.
@@ -90,8 +112,9 @@ pub struct World {
     /// The American tenant.
     pub us: TestTenant,
     gateway_port: u16,
+    grpc_port: u16,
     control_port: u16,
-    pod_ports: BTreeMap<String, u16>,
+    pub(crate) pod_ports: BTreeMap<String, u16>,
 }
 
 /// The password of people that are added.
@@ -124,15 +147,15 @@ impl World {
             Engine::Sqlite => format!("sqlite:{}", root.join("store.sqlite").display()),
             Engine::Postgres(server) => server.url().to_owned(),
         };
-        let (gateway_port, control_port) = (free_port()?, free_port()?);
+        let (gateway_port, grpc_port, control_port) = (free_port()?, free_port()?, free_port()?);
         let mut pod_ports = BTreeMap::new();
         for region in REGIONS {
             pod_ports.insert(region.to_owned(), free_port()?);
         }
         let store = Store::connect(&url)?;
         store.migrate()?;
-        let eu = seed_tenant(&store, &pepper, now, "acme-eu", "eu-west", "EU", true)?;
-        let us = seed_tenant(&store, &pepper, now, "globex-us", "us-east", "US", false)?;
+        let eu = seed_tenant(&store, &pepper, now, "acme-eu", &TenantKind::EUROPEAN)?;
+        let us = seed_tenant(&store, &pepper, now, "globex-us", &TenantKind::AMERICAN)?;
         seed_model(&store, &bundle, "pod", &pod_ports)?;
         activate(root, &store, &options.bundle)?;
         let mut more = options.configuration;
@@ -146,8 +169,8 @@ impl World {
             fs::write(root.join("witnesses.toml"), &witnesses)?;
             more.push_str(&witnesses);
         }
-        let every = options.observe_every_s;
-        let file = configuration(root, &url, [gateway_port, control_port], every, &more);
+        let ports = [gateway_port, grpc_port, control_port];
+        let file = configuration(root, &url, ports, &options.gateway, &more);
         fs::write(root.join("reeve.toml"), file)?;
         let mut pods = BTreeMap::new();
         for (region, port) in &pod_ports {
@@ -164,6 +187,7 @@ impl World {
             eu,
             us,
             gateway_port,
+            grpc_port,
             control_port,
             pod_ports,
         };
@@ -185,6 +209,11 @@ impl World {
     /// The gateway's address.
     pub fn gateway(&self) -> String {
         format!("http://127.0.0.1:{}", self.gateway_port)
+    }
+
+    /// The gateway's address for gRPC, without a scheme.
+    pub fn grpc(&self) -> String {
+        format!("127.0.0.1:{}", self.grpc_port)
     }
 
     /// The control plane's address.
@@ -250,6 +279,17 @@ impl World {
         })?;
         seed_model(&self.store, &bundle, "names", &[(region.to_owned(), port)].into())?;
         Ok(pod)
+    }
+
+    /// Puts another tenant into the store, with a key, and waits until the gateway knows it.
+    pub fn new_tenant(&self, id: &str, kind: &TenantKind<'_>) -> anyhow::Result<TestTenant> {
+        let now = SystemClock::default().now();
+        let tenant = seed_tenant(&self.store, &self.pepper, now, id, kind)?;
+        let client = self.client(&tenant);
+        wait_until("the tenant is known", Duration::from_secs(5), || {
+            Ok(client.get("/v1/models")?.status == 200)
+        })?;
+        Ok(tenant)
     }
 
     /// Puts another key of a tenant into the store.
@@ -371,14 +411,14 @@ impl World {
 fn configuration(
     root: &Path,
     url: &str,
-    [gateway, control]: [u16; 2],
-    observe_every_s: u64,
+    [gateway, grpc, control]: [u16; 3],
+    keys: &str,
     more: &str,
 ) -> String {
     format!(
         "data_dir = {root:?}\n\
          [gateway]\nlisten = \"127.0.0.1:{gateway}\"\nworkers = 2\n\
-         observe_every_s = {observe_every_s}\n\
+         grpc_listen = \"127.0.0.1:{grpc}\"\n{keys}\
          [control]\nlisten = \"127.0.0.1:{control}\"\n\
          [store]\nurl = {url:?}\n{more}\n"
     )
@@ -391,7 +431,7 @@ fn start_reeve(root: &Path) -> anyhow::Result<Program> {
 }
 
 /// `name`: of its log and of the file of its inputs.
-fn start_pod(
+pub(crate) fn start_pod(
     root: &Path,
     bundle: &Path,
     name: &str,
@@ -415,24 +455,22 @@ fn seed_tenant(
     pepper: &Pepper,
     now: Timestamp,
     id: &str,
-    region: &str,
-    jurisdiction: &str,
-    redact: bool,
+    kind: &TenantKind<'_>,
 ) -> anyhow::Result<TestTenant> {
-    let mut labels = BTreeMap::from([("jurisdiction".to_owned(), jurisdiction.to_owned())]);
-    if redact {
+    let mut labels = BTreeMap::from([("jurisdiction".to_owned(), kind.jurisdiction.to_owned())]);
+    if kind.redact {
         labels.insert("privacy".to_owned(), "redact".to_owned());
     }
     let tenant = Tenant {
         facts: TenantFacts {
             id: TenantId::new(id)?,
-            residency: BTreeSet::from([Region::new(region)?]),
+            residency: BTreeSet::from([Region::new(kind.region)?]),
             purposes: BTreeSet::new(),
             labels,
             legal: LegalFacts::default(),
         },
         display_name: id.to_owned(),
-        plan: PlanName::new("standard")?,
+        plan: PlanName::new(kind.plan)?,
         status: TenantStatus::Active,
         created_at: now,
     };

@@ -19,7 +19,7 @@ use figment::{
 use serde::Deserialize;
 
 pub use control::Control;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Kubernetes};
 pub use keys::Keys;
 pub use ledger::{Ledger, Witness, WitnessAddress};
 pub use registry::Registry;
@@ -129,6 +129,7 @@ impl Config {
             ("gateway.observe_every_s", self.gateway.observe_every_s),
             ("registry.upload_limit_bytes", self.registry.upload_limit_bytes),
             ("worker.watch_every_s", self.worker.watch_every_s),
+            ("gateway.discover_ms", self.gateway.discover_ms),
             ("worker.index_ms", self.worker.index_ms),
             ("worker.verify_every_s", self.worker.verify_every_s),
             ("worker.publish_every_s", self.worker.publish_every_s),
@@ -147,6 +148,7 @@ impl Config {
                 problem: problem.to_owned(),
             });
         }
+        self.gateway.validate()?;
         self.store.validate()
     }
 }
@@ -198,6 +200,7 @@ mod tests {
         for (text, expected) in [
             ("[gateway]\nlisten = \"nowhere\"", "gateway.listen"),
             ("[gateway]\ncolour = 1", "colour"),
+            ("[gateway]\ngrpc_listen = \"8082\"", "`gateway.grpc_listen` must be an address"),
             ("[gateway]\ndeadline_ms = 0", "`gateway.deadline_ms` must be at least 1"),
             ("[store]\nurl = \"mysql://x\"", "`store.url` must begin with"),
             ("[gateway]\norigin = \"reeve.local/control\"", "control.origin"),

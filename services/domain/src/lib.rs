@@ -46,7 +46,7 @@ pub use money::{Currency, Money, MoneyOverflow};
 pub use observation::{Observation, Observed, confidence_bucket, length_bucket};
 pub use record::{
     Actor, Caller, Comparison, ControlEvent, Credential, Intent, NamesTaken, Outcome,
-    OutcomeStatus, Record, Refusal, RefusalAggregate, Sealed, Timings,
+    OutcomeStatus, Recipient, Record, Refusal, RefusalAggregate, Sealed, Timings,
 };
 pub use retention::{Retention, RetentionCategory, UnknownCategory};
 pub use usage::Usage;

@@ -188,6 +188,9 @@ pub struct Outcome {
     /// The pod that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodId>,
+    /// Other pods that the texts were sent to: before it, where one failed, or beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Recipient>,
     /// What a model took out of the texts before they were forwarded, where policy asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<NamesTaken>,
@@ -203,6 +206,15 @@ pub struct Outcome {
     pub sealed: Option<Sealed>,
     /// How long it took.
     pub timings: Timings,
+}
+
+/// A pod that texts were sent to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Where it processes.
+    pub region: Region,
+    /// Which.
+    pub pod: PodId,
 }
 
 /// Names and addresses that a model found, and that were then taken out.

@@ -12,7 +12,7 @@ use reeve_store::StoreError;
 use crate::{
     gate::{Gate, Shared},
     observations,
-    pods::PodHealth,
+    pods::{Member, PodState},
     snapshot::{self, Snapshot, SnapshotRefused},
 };
 
@@ -20,6 +20,7 @@ use crate::{
 /// within one second.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+const PROBE_AT_MOST_EVERY: Duration = Duration::from_millis(20);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
@@ -119,6 +120,7 @@ fn install(shared: &Shared, revision: i64, snapshot: Result<Snapshot, SnapshotRe
                 "a new snapshot is in force"
             );
             shared.snapshot.store(Some(Arc::new(snapshot)));
+            shared.pods.look_again();
             true
         }
         Err(refused) => {
@@ -138,28 +140,71 @@ async fn keep(shared: &Arc<Shared>, directory: Directory) {
     }
 }
 
+/// Looks for the processes behind pods and asks them for their health, again and again, and at once
+/// where a call or a new snapshot wants it.
 async fn probe(gate: Gate) {
+    let mut looked: Option<Duration> = None;
     loop {
         let snapshot = gate.snapshot.load_full();
-        let pods = snapshot.map(|snapshot| snapshot.pods.clone()).unwrap_or_default();
-        let probes = pods.into_iter().map(|pod| {
-            let request = gate
-                .client
-                .get(format!("{}/v2/health/ready", pod.pod.url))
-                .timeout(PROBE_TIMEOUT)
-                .send();
-            async move {
-                let ready = request.await.is_ok_and(|answer| answer.status().is_success());
-                let health = if ready { PodHealth::Healthy } else { PodHealth::Unhealthy };
-                reeve_telemetry::metrics::pod_health(&pod.pod.id, &pod.pod.region, ready);
-                if pod.note(health) {
-                    tracing::info!(pod = %pod.pod.id, region = %pod.pod.region, ?health, "pod");
-                }
+        let pods = snapshot.as_ref().map(|snapshot| snapshot.pods.clone()).unwrap_or_default();
+        let now = gate.clock.monotonic();
+        let due = |last: Duration| now.saturating_sub(last) >= gate.discovery.every;
+        let is_new = |pod: &Arc<PodState>| pod.members().is_empty();
+        if looked.is_none_or(due) || pods.iter().any(is_new) {
+            futures_util::future::join_all(pods.iter().map(|pod| look(&gate, pod))).await;
+            looked = Some(now);
+        }
+        let probes: Vec<_> = pods.iter().flat_map(|pod| probes(&gate, pod)).collect();
+        if gate.pods.were_probed() {
+            // One that does not answer holds up no other.
+            probes.into_iter().for_each(|probe| drop(rt::spawn(probe)));
+        } else {
+            futures_util::future::join_all(probes).await;
+            if snapshot.is_some() {
+                gate.pods.note_probed();
             }
-        });
-        futures_util::future::join_all(probes).await;
-        rt::time::sleep(PROBE_EVERY).await;
+        }
+        // Not sooner than after a moment, whoever wants it.
+        rt::time::sleep(PROBE_AT_MOST_EVERY).await;
+        drop(rt::time::timeout(PROBE_EVERY, gate.pods.wanted()).await);
     }
+}
+
+/// Finds the processes behind a pod whose address is a name.
+async fn look(gate: &Gate, pod: &PodState) {
+    let Some(address) = &pod.address else { return };
+    match gate.discovery.find(&address.found).await {
+        Ok(urls) => {
+            if pod.found(&urls) {
+                tracing::info!(pod = %pod.pod.id, processes = urls.len(), "a pod was looked for");
+            }
+        }
+        Err(fault) => {
+            tracing::warn!(pod = %pod.pod.id, error = %fault, "a pod cannot be looked for");
+        }
+    }
+}
+
+/// A probe for every process behind a pod that none is under way to.
+fn probes(gate: &Gate, pod: &Arc<PodState>) -> Vec<impl Future<Output = ()> + use<>> {
+    let free = pod.members().iter().filter(|member| member.begin_probe()).cloned().collect();
+    let members: Vec<Arc<Member>> = free;
+    let probe = |member: Arc<Member>| {
+        let (client, pod) = (gate.client.clone(), Arc::clone(pod));
+        async move {
+            let url = format!("{}/v2/health/ready", member.url);
+            let answer = client.get(url).timeout(PROBE_TIMEOUT).send().await;
+            let ready = answer.is_ok_and(|answer| answer.status().is_success());
+            member.end_probe();
+            let (id, region) = (&pod.pod.id, &pod.pod.region);
+            if member.note(ready) {
+                tracing::info!(pod = %id, %region, process = member.url, healthy = ready, "pod");
+            }
+            let any = pod.members().iter().any(|member| member.is_healthy());
+            reeve_telemetry::metrics::pod_health(id, region, any);
+        }
+    };
+    members.into_iter().map(probe).collect()
 }
 
 async fn flush(shared: Arc<Shared>) {

@@ -17,7 +17,10 @@ use reeve_protocol::{activation::ActivationVerifier, warrant::WarrantSigner};
 use reeve_store::Store;
 
 use crate::{
-    anonymous::AnonymousRefusals, idempotency::Answers, observations::Observations, pods::PodBoard,
+    anonymous::AnonymousRefusals,
+    idempotency::Answers,
+    observations::Observations,
+    pods::{Discovery, PodBoard, RetryBudget},
     snapshot::Snapshot,
 };
 
@@ -30,6 +33,8 @@ pub struct Shared {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) limits: Limits,
     pub(crate) pods: PodBoard,
+    pub(crate) retries: RetryBudget,
+    pub(crate) discovery: Discovery,
     pub(crate) anonymous: AnonymousRefusals,
     /// What versions answered, counted.
     pub(crate) observations: Observations,
@@ -57,6 +62,12 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Code> {
         self.snapshot.load_full().ok_or(Code::NotReady)
+    }
+
+    /// Whether there is a snapshot to serve from whose pods have been asked for their health, and a
+    /// log to write to.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.snapshot.load().is_some() && self.pods.were_probed() && self.ledger.is_available()
     }
 }
 

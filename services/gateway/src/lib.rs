@@ -7,7 +7,9 @@
 
 mod anonymous;
 mod background;
+pub(crate) mod fronts;
 mod gate;
+mod grpc;
 mod idempotency;
 mod models;
 mod observations;
@@ -20,7 +22,7 @@ mod snapshot;
 mod startup;
 
 pub use gate::{Gate, Shared};
-pub use pods::{PodHealth, PodState};
+pub use pods::{AddressRefused, Discovery, KubernetesApi, PodAddress, PodState};
 pub use problem::{FieldError, Problem, RuleReason};
 pub use routes::openapi;
 pub use server::{Gateway, GatewayOptions, StartFailed};

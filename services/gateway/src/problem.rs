@@ -5,6 +5,8 @@ use reeve_domain::{Code, DecisionId, RuleRef};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::fronts::Written;
+
 /// An RFC 9457 problem: what every refused call is answered with.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -68,11 +70,34 @@ impl Problem {
         }
     }
 
-    pub(crate) fn builder(&self, retry_after: Option<Duration>) -> HttpResponseBuilder {
+    /// All that it says, for clients whose errors are one text.
+    pub(crate) fn sentence(&self) -> String {
+        let mut words = self.title.to_owned();
+        let errors = self.errors.iter().map(|at| match at.field.as_str() {
+            "" => at.message.clone(),
+            field => format!("`{field}` {}", at.message),
+        });
+        let rules = self.rules.iter().map(|rule| rule.reason.clone());
+        for part in self.detail.iter().cloned().chain(errors).chain(rules) {
+            words.push(' ');
+            words.push_str(&part);
+        }
+        words
+    }
+
+    pub(crate) fn builder(
+        &self,
+        retry_after: Option<Duration>,
+        written: &Written,
+    ) -> HttpResponseBuilder {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
-        response.content_type("application/problem+json");
+        response.content_type(written.content_type);
+        for header in &written.headers {
+            response.insert_header((header.0, header.1.as_str()));
+        }
         response.insert_header(("Reeve-Decision", self.decision_id.as_str()));
+        response.insert_header(("Reeve-Code", self.code));
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Bearer realm=\"reeve\""));
         }

@@ -27,9 +27,10 @@ use crate::{
     anonymous::AnonymousRefusals,
     background,
     gate::{Gate, Shared},
+    grpc::GrpcServer,
     idempotency::Answers,
     observations::{self, Observations},
-    pods::PodBoard,
+    pods::{Discovery, PodBoard, RetryBudget},
     routes, startup,
 };
 
@@ -37,6 +38,8 @@ use crate::{
 pub struct GatewayOptions {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen for gRPC, if anywhere.
+    pub grpc_listen: Option<SocketAddr>,
     /// Worker threads.
     pub workers: usize,
     /// This gateway's log, open for writing.
@@ -65,6 +68,8 @@ pub struct GatewayOptions {
     pub pod_timeout: Duration,
     /// How often counts of answers are written down.
     pub observe_every: Duration,
+    /// How the processes behind pods are found.
+    pub discovery: Discovery,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Ids.
@@ -90,6 +95,7 @@ pub enum StartFailed {
 /// A gateway that listens.
 pub struct Gateway {
     server: Server,
+    grpc: Option<GrpcServer>,
     shared: Arc<Shared>,
     address: SocketAddr,
 }
@@ -119,6 +125,8 @@ impl Gateway {
             keyring: Arc::new(options.keyring),
             limits,
             pods: PodBoard::default(),
+            retries: RetryBudget::default(),
+            discovery: options.discovery,
             anonymous: AnonymousRefusals::default(),
             observations: Observations::default(),
             mirroring: AtomicUsize::new(0),
@@ -138,6 +146,13 @@ impl Gateway {
         });
         background::first_snapshot(&shared).await;
         background::start(&Gate::new(Arc::clone(&shared)), &shared);
+        let grpc = match options.grpc_listen {
+            Some(address) => Some(
+                GrpcServer::start(address, options.workers, &shared)
+                    .map_err(|fault| StartFailed::Listen { address, fault })?,
+            ),
+            None => None,
+        };
         let of_worker = Arc::clone(&shared);
         let witness = options.witness;
         let server = HttpServer::new(move || {
@@ -154,12 +169,17 @@ impl Gateway {
         .map_err(listen)?
         .run();
         tracing::info!(%address, "the gateway listens");
-        Ok(Self { server, shared, address })
+        Ok(Self { server, grpc, shared, address })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for gRPC, if anywhere.
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(|grpc| grpc.address)
     }
 
     /// Stops it: `handle.stop(true)` waits for calls under way.
@@ -170,6 +190,9 @@ impl Gateway {
     /// Serves until it is stopped, then records what is still only counted.
     pub async fn run(self) -> io::Result<()> {
         let ended = self.server.await;
+        if let Some(grpc) = self.grpc {
+            grpc.stop().await;
+        }
         background::record_anonymous(&self.shared).await;
         observations::record(&self.shared).await;
         ended

@@ -183,6 +183,24 @@ impl Snapshot {
         if self.is_internal(&chosen.version) { Err(NotChosen::Unknown) } else { Ok(chosen) }
     }
 
+    /// The one model that `tenant` may use; none if there are several.
+    pub(crate) fn only_model(&self, tenant: &TenantId) -> Option<&ModelName> {
+        let models = self.models(tenant);
+        let mut names = models.iter().map(|(model, _)| &model.facts.name);
+        let first = names.next()?;
+        names.all(|name| name == first).then_some(first)
+    }
+
+    /// Whether a healthy pod serves a model in a region that is not stopped.
+    pub(crate) fn is_served(&self, model: &ModelVersion) -> bool {
+        let digest = &model.facts.digest;
+        !self.is_model_stopped(&model.facts.name)
+            && self
+                .pods
+                .iter()
+                .any(|state| state.can_serve(digest) && !self.is_region_stopped(&state.pod.region))
+    }
+
     /// Every model version that `tenant` may name, with the aliases that lead to it, sorted by name.
     pub(crate) fn models(&self, tenant: &TenantId) -> Vec<(&Arc<ModelVersion>, BTreeSet<&Alias>)> {
         let mut models = self.models.of(tenant);

@@ -80,6 +80,7 @@ pub(crate) async fn close_orphans(
             code: None,
             region: None,
             pod: None,
+            others: Vec::new(),
             transfer: None,
             names: None,
             usage: Usage::default(),

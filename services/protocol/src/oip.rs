@@ -34,7 +34,8 @@ pub struct Tensor {
     /// Free parameters.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
-    /// The elements: flat, or nested as the shape says.
+    /// The elements: flat, or nested as the shape says. Null where they come as bytes.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
 }
 

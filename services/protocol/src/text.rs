@@ -7,7 +7,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oip::{InferRequest, Tensor};
+use crate::{
+    oip::{InferRequest, Tensor},
+    tensor::texts as elements,
+    wanted::Wanted,
+};
 
 /// The input's name.
 pub const TEXT: &str = "text";
@@ -56,6 +60,9 @@ pub enum TextMalformed {
         /// What would be right.
         expected: &'static str,
     },
+    /// The header that parts JSON and raw elements does not fit the body.
+    #[error("`Inference-Header-Content-Length` is not the length of the JSON in this body")]
+    Header,
 }
 
 fn tensor(name: &'static str, problem: impl Into<String>) -> TextMalformed {
@@ -108,12 +115,25 @@ pub struct OwnedTextRequest {
     pub texts: Vec<String>,
     /// How many labels for each text; all if absent.
     pub top_k: Option<u32>,
+    /// Which outputs, and how.
+    pub wanted: Wanted,
 }
 
 impl OwnedTextRequest {
-    /// Reads a request and checks it against the convention.
+    /// Reads a request of JSON and checks it against the convention.
     pub fn parse(body: &[u8]) -> Result<Self, TextMalformed> {
-        let request: InferRequest = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
+        Self::parse_binary(body, &[])
+    }
+
+    /// Reads a request whose texts may lie behind its JSON as raw elements.
+    pub fn parse_binary(json: &[u8], raw: &[u8]) -> Result<Self, TextMalformed> {
+        let request: InferRequest =
+            serde_json::from_slice(json).map_err(|fault| self::json(&fault))?;
+        Self::read(request, raw)
+    }
+
+    /// Checks a request against the convention; `raw` holds the texts if the input has no data.
+    pub fn read(request: InferRequest, raw: &[u8]) -> Result<Self, TextMalformed> {
         let top_k = match request.parameters.get("top_k") {
             None => None,
             Some(value) => {
@@ -122,6 +142,7 @@ impl OwnedTextRequest {
                 )?)
             }
         };
+        let wanted = Wanted::read(&request.parameters, &request.outputs)?;
         let [input] = <[Tensor; 1]>::try_from(request.inputs).map_err(|inputs| {
             tensor(TEXT, format!("must be the only input, not 1 of {}", inputs.len()))
         })?;
@@ -133,8 +154,17 @@ impl OwnedTextRequest {
         if input.datatype != "BYTES" {
             return Err(tensor(TEXT, "must have the datatype `BYTES`"));
         }
-        let texts: Vec<String> = serde_json::from_value(input.data)
-            .map_err(|_| tensor(TEXT, "must have a flat list of strings as data"))?;
+        let texts = if input.data.is_null() {
+            let size = input.parameters.get("binary_data_size").and_then(serde_json::Value::as_u64);
+            if size.is_some_and(|size| u64::try_from(raw.len()) != Ok(size)) {
+                return Err(tensor(TEXT, "has another `binary_data_size` than bytes follow"));
+            }
+            elements(raw).ok_or_else(|| tensor(TEXT, "is cut short or holds no UTF-8"))?
+        } else {
+            let mut texts = Vec::new();
+            flatten(input.data, &mut texts)?;
+            texts
+        };
         let elements = input.shape.iter().try_fold(1_u64, |all, size| all.checked_mul(*size));
         if elements != u64::try_from(texts.len()).ok() || texts.is_empty() {
             return Err(tensor(
@@ -142,8 +172,22 @@ impl OwnedTextRequest {
                 format!("has the shape {:?} but {} elements", input.shape, texts.len()),
             ));
         }
-        Ok(Self { id: request.id, texts, top_k })
+        Ok(Self { id: request.id, texts, top_k, wanted })
     }
+}
+
+/// Elements may be nested as their shape is.
+fn flatten(data: serde_json::Value, into: &mut Vec<String>) -> Result<(), TextMalformed> {
+    match data {
+        serde_json::Value::String(text) => into.push(text),
+        serde_json::Value::Array(all) => {
+            for one in all {
+                flatten(one, into)?;
+            }
+        }
+        _ => return Err(tensor(TEXT, "must have a list of strings as data")),
+    }
+    Ok(())
 }
 
 /// Labels and probabilities of one text, best first.
@@ -301,7 +345,7 @@ mod tests {
         fn requests_round_trip(texts in prop::collection::vec(".*", 1..5), top_k in 1_u32..9) {
             let request = TextRequest { texts: texts.iter().map(String::as_str).collect(), top_k };
             let read = OwnedTextRequest::parse(&request.to_json()).unwrap();
-            prop_assert_eq!(read, OwnedTextRequest { id: None, texts, top_k: Some(top_k) });
+            prop_assert_eq!(read, OwnedTextRequest { id: None, texts, top_k: Some(top_k), wanted: Wanted::default() });
         }
 
         #[test]

@@ -218,6 +218,7 @@ fn leaf(index: u64, begin: Timestamp) -> Result<Leaf, Fault> {
             code: failed.then_some(Code::PodFailed),
             region: Some(region),
             pod: Some(PodId::new("pod-1")?),
+            others: Vec::new(),
             transfer: None,
             names: None,
             usage: Usage { items: 1, characters: 80, tokens: 20 },

@@ -53,6 +53,7 @@ struct Instruments {
     redactions: Counter<u64>,
     commit_seconds: Histogram<f64>,
     pod_requests: Counter<u64>,
+    pod_hedges: Counter<u64>,
     pod_healthy: Gauge<u64>,
     revision: Gauge<i64>,
     indexed: Counter<u64>,
@@ -92,6 +93,10 @@ impl Instruments {
                 "Time until a record was durable.",
             ),
             pod_requests: counter("reeve_pod_requests", "Calls to pods by what became of them."),
+            pod_hedges: counter(
+                "reeve_pod_hedges",
+                "Calls that were sent to a second pod since the first was slow.",
+            ),
             pod_healthy: meter
                 .u64_gauge("reeve_pod_healthy")
                 .with_description("1 if a pod answered its last probe.")
@@ -166,6 +171,11 @@ pub fn model_alert(model: &ModelName, measure: &str, raised: bool) {
         u64::from(raised),
         &[KeyValue::new("model", model.to_string()), KeyValue::new("measure", measure.to_owned())],
     );
+}
+
+/// A call was sent to a second pod as well, since the first was slow.
+pub fn pod_hedged(region: &Region) {
+    INSTRUMENTS.pod_hedges.add(1, &[KeyValue::new("region", region.to_string())]);
 }
 
 /// A pod was probed.

@@ -40,34 +40,36 @@ pub(crate) struct Arguments {
     /// The directory that holds all data.
     #[arg(long, default_value = place::DATA)]
     data: PathBuf,
-    /// Gateway, control plane and the two pods listen on N, N+1, N+2, N+3 [default: 8080, 8081,
-    /// 9001, 9002].
+    /// Gateway, control plane, the two pods and the gateway's gRPC listen on N, N+1, N+2, N+3, N+4
+    /// [default: 8080, 8081, 9001, 9002, 8082].
     #[arg(long, value_name = "N")]
     port_base: Option<u16>,
 }
 
-/// Gateway, control plane, pods.
+/// Gateway, control plane, pods, and the gateway once more, for gRPC.
 pub(crate) struct Ports {
     pub(crate) gateway: u16,
     pub(crate) control: u16,
     pub(crate) pods: [u16; 2],
+    pub(crate) grpc: u16,
 }
 
 impl Ports {
     fn from_base(base: Option<u16>) -> anyhow::Result<Self> {
         let Some(base) = base else {
-            return Ok(Self { gateway: 8080, control: 8081, pods: [9001, 9002] });
+            return Ok(Self { gateway: 8080, control: 8081, pods: [9001, 9002], grpc: 8082 });
         };
         let port = |n| {
-            base.checked_add(n).filter(|_| base > 0).context("`--port-base` must be 1 to 65532")
+            base.checked_add(n).filter(|_| base > 0).context("`--port-base` must be 1 to 65531")
         };
-        Ok(Self { gateway: port(0)?, control: port(1)?, pods: [port(2)?, port(3)?] })
+        let pods = [port(2)?, port(3)?];
+        Ok(Self { gateway: port(0)?, control: port(1)?, pods, grpc: port(4)? })
     }
 
     /// Any that are free.
     pub(crate) fn free() -> anyhow::Result<Self> {
-        let [gateway, control, eu, us] = process::free_ports()?;
-        Ok(Self { gateway, control, pods: [eu, us] })
+        let [gateway, control, eu, us, grpc] = process::free_ports()?;
+        Ok(Self { gateway, control, pods: [eu, us], grpc })
     }
 }
 
@@ -92,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         );
         return Ok(());
     }
-    for port in [ports.gateway, ports.control].into_iter().chain(ports.pods) {
+    for port in [ports.gateway, ports.control, ports.grpc].into_iter().chain(ports.pods) {
         process::ensure_free(port)?;
     }
     build::console()?;
@@ -155,7 +157,9 @@ impl Running {
             let health = format!("http://{address}/health/ready");
             (role, None, address, health)
         });
-        self.spawn(&serve(profile, &self.data), &roles)
+        let mut serve = serve(profile, &self.data);
+        serve.env("REEVE_GATEWAY__GRPC_LISTEN", process::loopback(ports.grpc).to_string());
+        self.spawn(&serve, &roles)
     }
 
     fn spawn(

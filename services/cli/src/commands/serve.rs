@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, select_all};
 use reeve_config::{Config, LogFormat, WitnessAddress};
 use reeve_control::{ControlOptions, LogDirs, ModelOptions};
 use reeve_domain::{Clock, Entropy, Origin, SystemClock, SystemEntropy};
-use reeve_gateway::{Gateway, GatewayOptions};
+use reeve_gateway::{Discovery, Gateway, GatewayOptions, KubernetesApi};
 use reeve_identity::Pepper;
 use reeve_ledger::{Ledger, Options, VerifierKey, Witness, load_or_create_key, seen_by_witness};
 use reeve_protocol::{
@@ -241,6 +241,7 @@ fn gateway_options(
     let policy = read_verifying_key(&keys.policy.with_extension("pub"))?;
     Ok(GatewayOptions {
         listen: section.listen,
+        grpc_listen: section.grpc(),
         workers: match section.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
@@ -258,6 +259,14 @@ fn gateway_options(
         deadline: Duration::from_millis(section.deadline_ms),
         pod_timeout: Duration::from_millis(section.pod_timeout_ms),
         observe_every: Duration::from_secs(section.observe_every_s),
+        discovery: Discovery {
+            every: Duration::from_millis(section.discover_ms),
+            kubernetes: KubernetesApi {
+                url: section.kubernetes.api.clone(),
+                token: section.kubernetes.token.clone(),
+                authority: section.kubernetes.authority.clone(),
+            },
+        },
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
     })

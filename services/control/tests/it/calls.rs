@@ -125,6 +125,7 @@ pub(crate) fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         code: None,
         region: Some(region()),
         pod: None,
+        others: Vec::new(),
         transfer: None,
         names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },

@@ -6,8 +6,12 @@ use actix_web::{
     http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
 };
 use reeve_domain::{AgeGroup, Country, DecisionId, Purpose, ResultUse, SubjectHash, Timestamp};
+use reeve_protocol::warrant::DEADLINE_HEADER;
 
-use crate::Gate;
+use crate::{
+    Gate,
+    fronts::{Front, Target},
+};
 
 /// A call as it came: the head that every later stage carries along, and the body not yet read.
 pub struct Call {
@@ -27,8 +31,15 @@ pub struct CallHead {
     pub started: Duration,
     /// The route's pattern, never the raw path, which a caller could fill with anything.
     pub route: &'static str,
+    /// Whose words the call is answered in.
+    pub(super) front: &'static dyn Front,
+    pub(super) target: Target,
     pub(super) content_type: Option<String>,
     pub(super) content_length: Option<u64>,
+    /// How long the caller waits, if it says so.
+    pub(super) patience: Option<Duration>,
+    /// Whether the body is compressed.
+    pub(super) encoded: bool,
     pub(super) purpose: Option<Purpose>,
     pub(super) subject: Option<SubjectHash>,
     pub(super) subject_country: Option<Country>,
@@ -46,16 +57,39 @@ pub struct CallHead {
 impl Call {
     /// Reads the head of a request. Headers that cannot be read are noted and refused once the
     /// caller is known.
-    pub fn new(gate: &Gate, request: &HttpRequest, body: Payload, route: &'static str) -> Self {
+    pub(crate) fn new(
+        gate: &Gate,
+        request: &HttpRequest,
+        body: Payload,
+        route: &'static str,
+        front: &'static dyn Front,
+    ) -> Self {
+        Self::told(gate, request.headers(), Target::of(request), body, route, front)
+    }
+
+    /// The same for what came by another way than HTTP/1.1 and has headers of its own.
+    pub(crate) fn told(
+        gate: &Gate,
+        headers: &HeaderMap,
+        target: Target,
+        body: Payload,
+        route: &'static str,
+        front: &'static dyn Front,
+    ) -> Self {
         let at = gate.clock.now();
-        let headers = request.headers();
         let mut head = CallHead {
             id: gate.entropy.decision_id(at),
             at,
             started: gate.clock.monotonic(),
             route,
+            front,
+            target,
             content_type: text(headers, CONTENT_TYPE.as_str()).map(str::to_ascii_lowercase),
             content_length: text(headers, "content-length").and_then(|text| text.parse().ok()),
+            patience: text(headers, DEADLINE_HEADER)
+                .and_then(|text| text.parse().ok())
+                .map(Duration::from_millis),
+            encoded: text(headers, "content-encoding").is_some_and(|how| how != "identity"),
             purpose: None,
             subject: None,
             subject_country: None,

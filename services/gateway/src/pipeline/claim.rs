@@ -23,11 +23,12 @@ pub struct Unanswered {
 
 /// Looks whether the same call, by its `Idempotency-Key`, was answered before or is under way.
 pub fn claim(gate: &Gate, call: Received) -> Result<Claimed, Box<Refused>> {
-    let Some(key) = call.from.head.idempotency_key.clone() else {
+    let key = call.from.head.idempotency_key.clone();
+    let (Some(key), Some(request)) = (key, call.request) else {
         return Ok(Claimed::New(Box::new(Unanswered { call, claim: None })));
     };
     let tenant = call.from.tenant.facts.id.clone();
-    match gate.answers.claim(tenant, key, call.request, call.from.head.at) {
+    match gate.answers.claim(tenant, key, request, call.from.head.at) {
         idempotency::Claimed::Mine(claim) => {
             Ok(Claimed::New(Box::new(Unanswered { call, claim: Some(claim) })))
         }

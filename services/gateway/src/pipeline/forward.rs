@@ -1,14 +1,20 @@
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use actix_web::web::Bytes;
 use reeve_domain::{Code, PodId, Region};
-use reeve_protocol::text::{TextRequest, TextResponse};
+use reeve_protocol::{
+    plain,
+    text::{LABEL, TextMalformed, TextRequest, TextResponse},
+};
 
 use super::{
     ask::{Answered, ask},
     names::Named,
 };
-use crate::Gate;
+use crate::{
+    Gate,
+    pods::{Errand, Speaks},
+};
 
 /// What came of a recorded call: a pod's answer, or the reason why there is none.
 pub struct Answer {
@@ -37,10 +43,49 @@ pub async fn forward(gate: &Gate, named: Named) -> Answer {
     Answer { named, result, forwarded: gate.clock.monotonic() }
 }
 
+/// A pod's answer is never larger than this for each text.
+pub(super) const ANSWER_LIMIT_PER_TEXT: usize = 64 * 1024;
+
 async fn classify(gate: &Gate, named: &Named) -> Result<Inferred, Failure> {
     let clean = &named.entry.clean;
     let texts: Vec<&str> = clean.texts.iter().map(|text| text.as_str()).collect();
-    let items = texts.len();
-    let body = Bytes::from(TextRequest { texts, top_k: clean.top_k }.to_json());
-    ask(gate, clean, &clean.model.facts, body, |bytes| TextResponse::parse(bytes, items)).await
+    let (items, top_k) = (texts.len(), clean.top_k);
+    let request = TextRequest { texts, top_k };
+    let body = Bytes::from(request.to_json());
+    let errand = Errand {
+        model: clean.model.facts.name.as_str(),
+        decision: clean.from.head.id.to_string(),
+        body: &|speaks| match speaks {
+            Speaks::Reeve => Some(body.clone()),
+            Speaks::Plain => Some(Bytes::from(plain::request(&request))),
+        },
+        read: &|speaks, bytes| match speaks {
+            Speaks::Reeve => TextResponse::parse(bytes, items)
+                .and_then(|answer| with_known_labels(answer, &clean.model.labels, top_k)),
+            Speaks::Plain => plain::parse(bytes, items, top_k, &clean.model.labels),
+        },
+        most: ANSWER_LIMIT_PER_TEXT.saturating_mul(items.max(1)),
+    };
+    ask(gate, clean, &clean.model.facts, &errand).await
+}
+
+/// A pod that answers with labels that the model does not have, or with more than were asked for,
+/// serves something else.
+pub(super) fn with_known_labels(
+    answer: TextResponse,
+    known: &[String],
+    top_k: u32,
+) -> Result<TextResponse, TextMalformed> {
+    let wrong = |problem: &str| {
+        Err(TextMalformed::Tensor { name: LABEL.into(), problem: problem.to_owned() })
+    };
+    let set: HashSet<&str> = known.iter().map(String::as_str).collect();
+    let most = usize::try_from(top_k).unwrap_or(usize::MAX);
+    if answer.results.iter().any(|labels| labels.len() > most) {
+        return wrong("holds more labels than were asked for");
+    }
+    if answer.results.iter().flatten().any(|(label, _)| !set.contains(label.as_str())) {
+        return wrong("holds a label that the model does not have");
+    }
+    Ok(answer)
 }

@@ -9,14 +9,21 @@ use reeve_domain::{
     Code, Comparison, Decision, DecisionId, DecisionInput, ModelVersion, PodId, Record, Region,
     TenantId,
 };
-use reeve_protocol::text::{TextRequest, TextResponse};
+use reeve_protocol::{
+    plain,
+    text::{TextRequest, TextResponse},
+};
 
 use super::{
-    ask::{Unanswered, WhatFor, post},
-    forward::Inferred,
+    ask::{Warranted, warrant},
+    forward::{ANSWER_LIMIT_PER_TEXT, Inferred, with_known_labels},
     redact::Clean,
 };
-use crate::{Gate, pods, snapshot::Snapshot};
+use crate::{
+    Gate,
+    pods::{self, Errand, Missed, Speaks, send},
+    snapshot::Snapshot,
+};
 
 /// Calls that are compared at once; others are not compared.
 const MOST_AT_ONCE: usize = 64;
@@ -35,7 +42,8 @@ pub(super) struct Besides {
     answered: Arc<ModelVersion>,
     mirror: Arc<ModelVersion>,
     region: Region,
-    body: Bytes,
+    /// For pods of Reeve, and for others of the protocol.
+    bodies: [Bytes; 2],
     /// The best label of each text, and its probability.
     best: Vec<(String, f32)>,
 }
@@ -62,6 +70,8 @@ pub(super) fn besides(clean: &Clean, got: &Inferred) -> Option<Besides> {
         return None;
     }
     let texts: Vec<&str> = clean.texts.iter().map(|text| text.as_str()).collect();
+    let request = TextRequest { texts, top_k: 1 };
+    let bodies = [Bytes::from(request.to_json()), Bytes::from(plain::request(&request))];
     Some(Besides {
         snapshot: Arc::clone(&clean.from.snapshot),
         tenant: clean.from.tenant.facts.id.clone(),
@@ -69,7 +79,7 @@ pub(super) fn besides(clean: &Clean, got: &Inferred) -> Option<Besides> {
         answered: Arc::clone(&clean.model),
         mirror: Arc::clone(&mirrored.version),
         region: got.region.clone(),
-        body: Bytes::from(TextRequest { texts, top_k: 1 }.to_json()),
+        bodies,
         best: best(&got.response),
     })
 }
@@ -131,25 +141,47 @@ async fn compare(gate: &Gate, besides: Besides) -> Comparison {
 async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextResponse, Code>) {
     let facts = &besides.mirror.facts;
     let here = std::slice::from_ref(&besides.region);
-    let pods = &besides.snapshot.pods;
-    let Some(pod) = pods::choose(pods, &facts.digest, here, &[]) else {
+    let (pods, now) = (&besides.snapshot.pods, gate.clock.monotonic());
+    let entropy = gate.entropy.as_ref();
+    let Some(chosen) = pods::choose(pods, &facts.digest, here, &[], now, entropy) else {
         return (None, Err(Code::NoPodInPermittedRegion));
     };
-    let what = WhatFor {
+    let (items, labels) = (besides.best.len(), &besides.mirror.labels);
+    let [own, other] = &besides.bodies;
+    let errand = Errand {
+        model: facts.name.as_str(),
+        decision: besides.decision.to_string(),
+        body: &|speaks| match speaks {
+            Speaks::Reeve => Some(own.clone()),
+            Speaks::Plain => Some(other.clone()),
+        },
+        read: &|speaks, bytes| match speaks {
+            Speaks::Reeve => TextResponse::parse(bytes, items)
+                .and_then(|answer| with_known_labels(answer, labels, 1)),
+            Speaks::Plain => plain::parse(bytes, items, 1, labels),
+        },
+        most: ANSWER_LIMIT_PER_TEXT.saturating_mul(items.max(1)),
+    };
+    let tenant = besides.snapshot.tenants.get(&besides.tenant);
+    let call = Warranted {
         decision: besides.decision,
         tenant: &besides.tenant,
-        model: facts,
-        items: besides.best.len(),
+        model: &facts.digest,
+        plan: tenant.and_then(|tenant| besides.snapshot.engine.plan(&tenant.plan)),
     };
-    let answer = post(gate, &what, &pod, besides.body.clone(), gate.pod_timeout).await;
-    let read = answer.map_err(|unanswered| match unanswered {
-        Unanswered::NotReached => Code::NoPodInPermittedRegion,
-        Unanswered::Failed(code) => code,
+    let warrant = warrant(gate, &call, &besides.region, gate.pod_timeout);
+    let busy = chosen.member.begin(now);
+    let answer = send(gate, &chosen, &errand, warrant, gate.pod_timeout).await;
+    if answer.is_ok() {
+        busy.succeeded(gate.clock.monotonic());
+    }
+    let answer = answer.map_err(|missed| match missed {
+        Missed::NotReached => Code::NoPodInPermittedRegion,
+        Missed::NoRoom => Code::Overloaded,
+        Missed::Lost | Missed::Refused => Code::PodFailed,
+        Missed::Failed(code) => code,
     });
-    let read = read.and_then(|bytes| {
-        TextResponse::parse(&bytes, besides.best.len()).map_err(|_| Code::PodFailed)
-    });
-    (Some(pod.pod.id.clone()), read)
+    (Some(chosen.state.pod.id.clone()), answer)
 }
 
 /// How many texts have another best label, and the widest difference of the best labels'

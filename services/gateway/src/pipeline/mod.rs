@@ -77,13 +77,11 @@ pub use decide::{Permit, decide};
 pub use forward::{Answer, forward};
 pub use inspect::{Seen, inspect};
 pub use names::{Named, take_names_out};
-pub use receive::{ClassifyRequest, Input, Received, receive};
+pub use receive::{Received, receive};
 pub use record::{Recorded, record};
 pub use redact::{Clean, redact};
 pub use refuse::{Refused, refuse};
-pub use respond::{
-    Classified, Governance, LabelScore, ModelUsed, ReceiptView, ResultView, UsageView, respond,
-};
+pub use respond::respond;
 pub use settle::{Settled, ask_mirror, settle};
 
 use crate::Gate;

@@ -10,10 +10,13 @@ use reeve_protocol::{
 
 use super::{
     ask::{Answered, ask},
-    forward::Failure,
+    forward::{ANSWER_LIMIT_PER_TEXT, Failure},
     record::Recorded,
 };
-use crate::Gate;
+use crate::{
+    Gate,
+    pods::{Errand, Speaks},
+};
 
 /// A recorded call without the names that policy wants out; or why they could not be looked for,
 /// in which case nothing is forwarded.
@@ -67,9 +70,15 @@ async fn find(
     let texts: Vec<&str> = clean.texts.iter().map(CleanText::as_str).collect();
     let lengths: Vec<usize> = texts.iter().map(|text| text.chars().count()).collect();
     let body = Bytes::from(TextRequest { texts, top_k: 1 }.to_json());
-    let answered =
-        ask(gate, clean, &model.facts, body, |bytes| NamesResponse::parse(bytes, &lengths)).await?;
-    let Answered { region, pod, response } = answered;
+    let errand = Errand {
+        model: model.facts.name.as_str(),
+        decision: clean.from.head.id.to_string(),
+        // Other servers of the protocol find no names.
+        body: &|speaks| (speaks == Speaks::Reeve).then(|| body.clone()),
+        read: &|_, bytes| NamesResponse::parse(bytes, &lengths),
+        most: ANSWER_LIMIT_PER_TEXT.saturating_mul(lengths.len().max(1)),
+    };
+    let Answered { region, pod, response } = ask(gate, clean, &model.facts, &errand).await?;
     let tenant = &clean.from.tenant.facts.id;
     let pseudonyms = Pseudonyms::new(gate.pepper.pseudonym_key(tenant));
     let redactor = Redactor {

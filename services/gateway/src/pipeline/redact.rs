@@ -1,13 +1,14 @@
 use reeve_domain::{
-    Code, Decision, DecisionInput, KindCounts, ModelVersion, Routed, ShadowDifference, Transfer,
+    Code, Decision, DecisionInput, KindCounts, ModelVersion, Recipient, Routed, ShadowDifference,
+    Transfer,
     TransferCount,
 };
 use reeve_limits::Reservation;
 use reeve_privacy::{CleanText, Pseudonyms, Redactor};
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use super::{authenticate::Authenticated, decide::Permit, mirror::Mirrored, refuse::Refused};
-use crate::{Gate, idempotency::Claim};
+use crate::{Gate, fronts::Form, idempotency::Claim};
 
 /// A call whose texts are what the obligations allow to leave. The raw texts are gone.
 pub struct Clean {
@@ -24,7 +25,10 @@ pub struct Clean {
     pub(super) top_k: u32,
     /// The transfer that was counted before anything was sent.
     pub(super) transferred: RefCell<Option<(Transfer, TransferCount)>>,
+    /// Every pod that the texts were sent to.
+    pub(super) sent_to: RefCell<BTreeSet<Recipient>>,
     pub(super) claim: Option<Claim>,
+    pub(super) form: Box<dyn Form>,
 }
 
 /// Takes out what must be redacted.
@@ -64,6 +68,8 @@ pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
         redactions,
         top_k: call.top_k,
         transferred: RefCell::default(),
+        sent_to: RefCell::default(),
         claim: seen.admitted.claim,
+        form: call.form,
     })
 }

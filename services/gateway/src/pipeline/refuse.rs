@@ -9,6 +9,7 @@ use reeve_limits::LimitState;
 use super::call::CallHead;
 use crate::{
     Gate,
+    fronts::Front,
     problem::{FieldError, Problem},
 };
 
@@ -19,6 +20,7 @@ pub struct Refused {
     pub(super) id: DecisionId,
     pub(super) at: Timestamp,
     pub(super) route: &'static str,
+    pub(super) front: &'static dyn Front,
     pub(super) code: Code,
     pub(super) caller: Option<Caller>,
     pub(super) detail: Option<String>,
@@ -38,6 +40,7 @@ impl Refused {
             id: head.id,
             at: head.at,
             route: head.route,
+            front: head.front,
             code,
             caller: caller.cloned(),
             detail: None,
@@ -115,7 +118,8 @@ pub async fn refuse(gate: &Gate, mut refused: Refused) -> HttpResponse {
             .map(Into::into)
             .collect();
     }
-    let mut response = problem.builder(refused.retry_after);
+    let written = refused.front.refusal(&problem);
+    let mut response = problem.builder(refused.retry_after, &written);
     if let Some(decision) = &refused.decision {
         response.insert_header(("Reeve-Policy", decision.policy.to_string()));
     }
@@ -123,5 +127,5 @@ pub async fn refuse(gate: &Gate, mut refused: Refused) -> HttpResponse {
         response.insert_header(("RateLimit-Policy", limits.policy_header()));
         response.insert_header(("RateLimit", limits.state_header()));
     }
-    response.json(problem)
+    response.body(written.body)
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reeve_domain::{
     Code, Decision, KindCounts, ModelVersion, Money, Outcome, OutcomeStatus, Record, TenantStatus,
@@ -16,7 +16,7 @@ use super::{
     refuse::Refused,
     seal::{Part, seal},
 };
-use crate::{Gate, idempotency::Claim};
+use crate::{Gate, fronts::Form, idempotency::Claim};
 
 /// A call whose outcome is durable and whose usage is counted. Only this can be answered.
 pub struct Settled {
@@ -33,6 +33,8 @@ pub struct Settled {
     pub(super) limits: LimitState,
     /// What a second version is asked, once the answer is settled.
     besides: Option<Besides>,
+    pub(super) form: Box<dyn Form>,
+    pub(super) took: Duration,
 }
 
 /// Writes the outcome, then counts what was used. A call that no pod answered is written too,
@@ -57,8 +59,12 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         Err(failure) => (failure.asked.clone(), Some(failure.code)),
     };
     let (region, pod) = place.unzip();
+    let sent_to = clean.sent_to.take().into_iter();
+    let finder = taken.as_ref().map(|taken| &taken.pod);
+    let told = [pod.as_ref(), finder];
+    let others = sent_to.filter(|to| !told.contains(&Some(&to.pod))).collect();
     let started = clean.from.head.started;
-    let micros = |from: std::time::Duration, to: std::time::Duration| {
+    let micros = |from: Duration, to: Duration| {
         u64::try_from(to.saturating_sub(from).as_micros()).unwrap_or(u64::MAX)
     };
     let outcome = Record::Outcome(Box::new(Outcome {
@@ -69,6 +75,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         code,
         region,
         pod,
+        others,
         names: taken,
         transfer: clean.transferred.take(),
         usage,
@@ -103,7 +110,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
     let besides = mirror::besides(&clean, &inferred);
     let tenant = &clean.from.tenant.facts.id;
     gate.observations.count(tenant, &clean.model, &inferred.response, gate.clock.now());
-    let Clean { from, reservation, model, decision, redactions, claim, .. } = clean;
+    let Clean { from, reservation, model, decision, redactions, claim, form, .. } = clean;
     reservation.settle(usage.items, price.micros);
     let took = gate.clock.monotonic().saturating_sub(started);
     reeve_telemetry::metrics::request_completed(from.head.route, took);
@@ -121,6 +128,8 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         outcome,
         limits,
         besides,
+        form,
+        took,
     })
 }
 

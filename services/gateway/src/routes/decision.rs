@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    fronts::native::Native,
     gate::Gate,
     pipeline::{Authenticated, Call, authenticate, refuse},
     problem::{Problem, RuleReason},
@@ -63,7 +64,7 @@ pub(crate) async fn decision(
     id: web::Path<String>,
     body: web::Payload,
 ) -> HttpResponse {
-    let call = Call::new(&gate, &request, body.into_inner(), "/v1/decisions/{id}");
+    let call = Call::new(&gate, &request, body.into_inner(), "/v1/decisions/{id}", &Native);
     let caller = match authenticate(&gate, call).and_then(|caller| caller.needs("read")) {
         Ok(caller) => caller,
         Err(refused) => return refuse(&gate, *refused).await,

@@ -7,11 +7,12 @@ pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "live": true }))
 }
 
-/// There is a snapshot to serve from and a log to write to.
+/// There is a snapshot to serve from, its pods have been asked for their health, and there is a log
+/// to write to.
 pub(crate) async fn ready(gate: web::Data<Gate>) -> HttpResponse {
     let snapshot = gate.snapshot.load_full();
     let ledger = gate.ledger.is_available();
-    let ready = snapshot.is_some() && ledger;
+    let ready = gate.is_ready();
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(serde_json::json!({
         "ready": ready,

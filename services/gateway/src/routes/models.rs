@@ -3,6 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
+    fronts::native::Native,
     gate::Gate,
     pipeline::{Call, authenticate, refuse},
     problem::Problem,
@@ -43,7 +44,7 @@ pub(crate) async fn models(
     request: HttpRequest,
     body: web::Payload,
 ) -> HttpResponse {
-    let call = Call::new(&gate, &request, body.into_inner(), "/v1/models");
+    let call = Call::new(&gate, &request, body.into_inner(), "/v1/models", &Native);
     let caller = match authenticate(&gate, call) {
         Ok(caller) => caller,
         Err(refused) => return refuse(&gate, *refused).await,

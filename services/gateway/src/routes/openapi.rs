@@ -4,17 +4,25 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{classify, decision, models, receipt, usage};
+use super::{decision, models, receipt, usage};
+use crate::fronts::{huggingface, kserve, native, oip, openai, tei, vllm};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Reeve gateway", description = "Classify texts under policy, with a record of every call."),
     paths(
-        classify::classify,
+        native::classify,
         models::models,
         usage::usage,
         decision::decision,
         receipt::receipt,
+        openai::moderations,
+        huggingface::text_classification,
+        tei::predict,
+        vllm::classify,
+        kserve::predict,
+        oip::infer,
+        oip::info::metadata,
     ),
     modifiers(&Bearer)
 )]

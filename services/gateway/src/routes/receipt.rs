@@ -3,6 +3,7 @@ use reeve_domain::Code;
 use reeve_ledger::{Reader, ReceiptProof};
 
 use crate::{
+    fronts::native::Native,
     gate::Gate,
     pipeline::{Call, authenticate, refuse},
     problem::Problem,
@@ -26,7 +27,7 @@ pub(crate) async fn receipt(
     id: web::Path<String>,
     body: web::Payload,
 ) -> HttpResponse {
-    let call = Call::new(&gate, &request, body.into_inner(), "/v1/receipts/{id}");
+    let call = Call::new(&gate, &request, body.into_inner(), "/v1/receipts/{id}", &Native);
     let caller = match authenticate(&gate, call).and_then(|caller| caller.needs("read")) {
         Ok(caller) => caller,
         Err(refused) => return refuse(&gate, *refused).await,

@@ -2,6 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use reeve_domain::Code;
 
 use crate::{
+    fronts::{Front, huggingface::HuggingFace, native::Native, oip::OpenInference},
     gate::Gate,
     pipeline::{Call, authenticate, refuse},
 };
@@ -32,13 +33,22 @@ pub(crate) async fn method(
     response
 }
 
+/// Whose words are spoken below a path.
+fn front(path: &str) -> &'static dyn Front {
+    match path.split('/').nth(1) {
+        Some("v2") => &OpenInference,
+        Some("models") => &HuggingFace,
+        _ => &Native,
+    }
+}
+
 async fn refused(
     gate: &Gate,
     request: &HttpRequest,
     body: web::Payload,
     code: Code,
 ) -> HttpResponse {
-    let call = Call::new(gate, request, body.into_inner(), "unknown");
+    let call = Call::new(gate, request, body.into_inner(), "unknown", front(request.path()));
     match authenticate(gate, call) {
         Ok(caller) => refuse(gate, *caller.refused(code)).await,
         Err(refused) => refuse(gate, *refused).await,

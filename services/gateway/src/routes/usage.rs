@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    fronts::native::Native,
     gate::Gate,
     pipeline::{Call, authenticate, refuse},
     problem::Problem,
@@ -58,7 +59,7 @@ pub(crate) async fn usage(
     query: web::Query<UsageQuery>,
     body: web::Payload,
 ) -> HttpResponse {
-    let call = Call::new(&gate, &request, body.into_inner(), "/v1/usage");
+    let call = Call::new(&gate, &request, body.into_inner(), "/v1/usage", &Native);
     let caller = match authenticate(&gate, call).and_then(|caller| caller.needs("read")) {
         Ok(caller) => caller,
         Err(refused) => return refuse(&gate, *refused).await,

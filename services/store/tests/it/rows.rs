@@ -111,6 +111,7 @@ pub fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         code: None,
         region: Some(Region::new("eu-west").unwrap()),
         pod: None,
+        others: Vec::new(),
         transfer: None,
         names: None,
         usage: Usage { items: 2, characters: 30, tokens: 9 },

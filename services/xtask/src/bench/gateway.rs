@@ -54,7 +54,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     let home = scratch.join("gateway");
     fs::create_dir_all(home.join("models"))?;
     copy_dir(&model()?, &home.join("models/sample"))?;
-    let [gateway, control, upstream, proxy] = process::free_ports()?;
+    let [gateway, control, upstream, proxy, grpc] = process::free_ports()?;
     let upstream_url = format!("http://127.0.0.1:{upstream}");
     let proxy_url = format!("http://127.0.0.1:{proxy}");
 
@@ -67,7 +67,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     let mut plain = nginx(&home, "proxy", proxy, pass, &pool, GATEWAY_CORE)?;
     plain.wait(&format!("{proxy_url}/v2/health/ready"))?;
 
-    let ports = Ports { gateway, control, pods: [upstream, upstream] };
+    let ports = Ports { gateway, control, pods: [upstream, upstream], grpc };
     let pods = [upstream_url.clone(), upstream_url.clone()];
     let demo = up::prepare(Profile::Release, &home, &ports, &pods)?;
     lift_limits(&home)?;
