@@ -15,6 +15,7 @@ mod governed;
 mod keeping;
 mod names;
 mod outage;
+mod pod_clients;
 mod pods;
 mod policy;
 mod refusals;

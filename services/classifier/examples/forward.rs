@@ -1,44 +1,69 @@
-//! Measures the bare forward pass, tokenizer included: `forward BUNDLE CORPUS.csv SECONDS WORKERS`.
-//! Prints texts a second by batch size as one line of JSON. Each worker is a thread with a network
-//! of its own, as in the pod.
+//! Measures the bare forward pass, tokenizer included:
+//! `forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION`, with PRECISION one of `fp32`, `bf16`,
+//! `int8`, or `libtorch` for what PyTorch computes in fp32. Prints texts a second by batch size as
+//! one line of JSON. Each worker is a thread, as in the pod.
 
-use std::{collections::BTreeMap, path::Path, thread, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
-use reeve_classifier::{Bundle, Classifier, Dataset, Device, set_threads};
+use reeve_classifier::{Arithmetic, Bundle, Classifier, Device, Engine, Serving, set_threads};
 use reeve_domain::{Clock as _, SystemClock};
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
-const BATCHES: [usize; 3] = [1, 8, 32];
+const BATCHES: [usize; 5] = [1, 6, 8, 16, 32];
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
 fn main() -> Result<(), Fault> {
+    const USAGE: &str = "usage: forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION";
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().ok_or("usage: forward BUNDLE CORPUS.csv SECONDS WORKERS");
+    let mut next = || arguments.next().ok_or(USAGE);
     let bundle = Bundle::open(Path::new(&next()?))?;
-    let texts = Dataset::read(Path::new(&next()?))?.examples;
-    let texts: Vec<String> = texts.into_iter().map(|example| example.text).collect();
+    let lines = fs::read_to_string(next()?)?;
+    let texts = lines.lines().map(serde_json::from_str).collect::<Result<Vec<String>, _>>()?;
     let time = Duration::from_secs(next()?.parse()?);
     let workers: usize = next()?.parse()?;
     set_threads(1);
+    let precision = match next()?.as_str() {
+        "libtorch" => None,
+        "fp32" => Some(Arithmetic::Fp32),
+        "bf16" => Some(Arithmetic::Bf16),
+        "int8" => Some(Arithmetic::Int8),
+        _ => return Err(USAGE.into()),
+    };
+    let serving = Serving { precision, bound: 1.0 };
+    let engine = match precision {
+        Some(_) => Some(Engine::load(bundle.clone(), Device::Cpu, serving)?),
+        None => None,
+    };
     let mut figures = BTreeMap::new();
     for batch in BATCHES {
         let counts: Vec<Result<u32, Fault>> = thread::scope(|scope| {
-            let run = || measure(&bundle, &texts, batch, time);
+            let run = || {
+                set_threads(1);
+                let classifier = match &engine {
+                    Some(engine) => engine.classifier()?,
+                    None => Classifier::load(&bundle, Device::Cpu)?,
+                };
+                measure(&classifier, &texts, batch, time)
+            };
             let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run)).collect();
             let lost = |_| Err(Fault::from("a worker ended"));
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
         });
         let texts = counts.into_iter().sum::<Result<u32, Fault>>()?;
-        figures.insert(batch.to_string(), f64::from(texts) / time.as_secs_f64());
+        figures.insert(batch, f64::from(texts) / time.as_secs_f64());
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
 }
 
 /// How many texts one worker classified within `time`.
-fn measure(bundle: &Bundle, texts: &[String], batch: usize, time: Duration) -> Result<u32, Fault> {
-    let classifier = Classifier::load(bundle, Device::Cpu)?;
+fn measure(
+    classifier: &Classifier,
+    texts: &[String],
+    batch: usize,
+    time: Duration,
+) -> Result<u32, Fault> {
     let mut source = texts.iter().cycle();
     let mut run_once = || -> Result<(), Fault> {
         let encoded: Vec<_> = source
@@ -49,7 +74,7 @@ fn measure(bundle: &Bundle, texts: &[String], batch: usize, time: Duration) -> R
         classifier.logits(&encoded.iter().collect::<Vec<_>>())?;
         Ok(())
     };
-    for _ in 0..20 {
+    for _ in 0..texts.len().div_ceil(batch) {
         run_once()?;
     }
     let step = u32::try_from(batch)?;

@@ -10,8 +10,11 @@ use reeve_domain::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, Card, Encoder, InvalidTokenizer, Metrics, TokenizerSettings, Weights,
+    Architecture, Card, Confidence, Encoder, InvalidTokenizer, Metrics, TokenizerSettings, Weights,
     WeightsError,
+    architecture::{Body, WIDE_IDF},
+    grams::Grams,
+    weights,
 };
 
 /// The only format version there is.
@@ -31,9 +34,11 @@ const LABEL_CHARACTERS_MAX: usize = 128;
 pub struct Bundle {
     digest: String,
     manifest: Manifest,
+    confidence: Confidence,
     card: Card,
     encoder: Encoder,
     weights: Arc<Weights>,
+    script: Option<Arc<[u8]>>,
 }
 
 /// `bundle.json`.
@@ -47,6 +52,9 @@ struct Manifest {
     labels: Vec<String>,
     tokenizer: TokenizerSettings,
     metrics: Option<Metrics>,
+    /// Absent where nothing was calibrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confidence: Option<Confidence>,
     /// The other files' digests.
     files: BTreeMap<String, Digest>,
 }
@@ -116,8 +124,12 @@ pub struct Parts {
     pub settings: TokenizerSettings,
     /// The tokenizer, as `tokenizer.json`.
     pub tokenizer: Vec<u8>,
-    /// All weights.
+    /// All weights; none with a script.
     pub weights: Weights,
+    /// The TorchScript module, where that is the architecture's body.
+    pub script: Option<Vec<u8>>,
+    /// What was learned of how far answers can be trusted.
+    pub confidence: Option<Confidence>,
     /// What the model is for. Its name, version and metrics become the bundle's.
     pub card: Card,
 }
@@ -148,11 +160,20 @@ impl Bundle {
         let tokenizer = checked(TOKENIZER, TEXT_BYTES_MAX)?;
         let weights = checked(WEIGHTS, WEIGHTS_BYTES_MAX)?;
         check(&manifest, &card)?;
-        let encoder =
-            Encoder::new(&tokenizer, &manifest.tokenizer, manifest.architecture.vocabulary)?;
-        let weights = Arc::new(Weights::from_safetensors(&weights, &manifest.architecture)?);
+        let architecture = &manifest.architecture;
+        let encoder = Encoder::new(&tokenizer, &manifest.tokenizer, architecture.vocabulary)?;
+        let (weights, script) = if architecture.body == Body::Script {
+            (Weights::default(), Some(weights::script_in(&weights)?.into()))
+        } else {
+            (Weights::from_safetensors(&weights, architecture)?, None)
+        };
+        let grams = architecture.wide.zip(weights.0.get(WIDE_IDF));
+        let grams = grams.map(|(shape, idf)| Grams::new(shape, &idf.values));
+        let encoder = encoder.with_grams(grams);
         let digest = digest(&manifest_bytes, &manifest.files).to_string();
-        Ok(Self { digest, manifest, card, encoder, weights })
+        let confidence = manifest.confidence.clone().unwrap_or_default();
+        let weights = Arc::new(weights);
+        Ok(Self { digest, manifest, confidence, card, encoder, weights, script })
     }
 
     /// Writes a bundle into a directory, which is made if need be, and opens it again, so that
@@ -160,11 +181,12 @@ impl Bundle {
     /// digest.
     pub fn write(dir: &Path, parts: Parts) -> Result<Self, BundleError> {
         let Parts { architecture, labels, settings: tokenizer, weights, card, .. } = parts;
-        let contents = [
-            (CARD, json(CARD, &card)?),
-            (TOKENIZER, parts.tokenizer),
-            (WEIGHTS, weights.to_safetensors()?),
-        ];
+        let weights = match &parts.script {
+            Some(script) => weights::with_script(script)?,
+            None => weights.to_safetensors()?,
+        };
+        let contents =
+            [(CARD, json(CARD, &card)?), (TOKENIZER, parts.tokenizer), (WEIGHTS, weights)];
         let manifest = Manifest {
             format: FORMAT,
             name: card.name.clone(),
@@ -173,6 +195,7 @@ impl Bundle {
             labels,
             tokenizer,
             metrics: card.metrics.clone(),
+            confidence: parts.confidence,
             files: contents
                 .iter()
                 .map(|(name, bytes)| ((*name).to_owned(), Digest::of(bytes)))
@@ -216,7 +239,22 @@ impl Bundle {
         &self.card
     }
 
-    /// The most tokens of a text that are read.
+    /// How far answers can be trusted.
+    pub const fn confidence(&self) -> &Confidence {
+        &self.confidence
+    }
+
+    /// How texts become tokens, and what becomes of long ones.
+    pub const fn tokenizer(&self) -> &TokenizerSettings {
+        &self.manifest.tokenizer
+    }
+
+    /// The TorchScript module, where that is what computes.
+    pub fn script(&self) -> Option<&[u8]> {
+        self.script.as_deref()
+    }
+
+    /// The most tokens of a text that are read at once.
     pub const fn max_tokens(&self) -> u32 {
         self.manifest.tokenizer.max_tokens
     }
@@ -269,6 +307,15 @@ fn check(manifest: &Manifest, card: &Card) -> Result<(), BundleError> {
             "bundle.json is of `{} {}`, card.json of `{} {}`",
             manifest.name, manifest.version, card.name, card.version
         ));
+    }
+    if let Body::Transformer { positions, .. } = manifest.architecture.body
+        && positions < manifest.tokenizer.max_tokens
+    {
+        let tokens = manifest.tokenizer.max_tokens;
+        return wrong(format!("{tokens} tokens are read at once, {positions} places are known"));
+    }
+    if let Some(Err(detail)) = manifest.confidence.as_ref().map(|c| c.check(labels)) {
+        return wrong(detail);
     }
     if manifest.metrics != card.metrics {
         return wrong("bundle.json and card.json hold different metrics".to_owned());

@@ -4,7 +4,7 @@ use crate::Metrics;
 
 /// What a model is for and what it is not for, for those who deploy it and those who are judged
 /// by it. The names follow the EU AI Act's words where it has any.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// The model's name, as callers give it.
@@ -27,6 +27,10 @@ pub struct Card {
     pub training_data: Option<TrainingData>,
     /// How well it did on data that it did not learn from, where that was measured.
     pub metrics: Option<Metrics>,
+    /// What becomes of texts that are longer than what is read at once, in words; the bundle's
+    /// tokenizer settings say the same to the machine.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub long_texts: String,
 }
 
 /// The data behind a model, without any of its texts.

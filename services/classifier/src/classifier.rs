@@ -1,18 +1,31 @@
-use tch::Device;
+use tch::{Device, Kind};
 
+#[cfg(target_arch = "x86_64")]
+use crate::native::Native;
 use crate::{
-    Bundle, EncodeError, Encoded, Encoder, Readout, Weights, WeightsError,
-    network::{Network, row},
+    Answer, Arithmetic, Bundle, Confidence, EncodeError, Encoded, Encoder, Readout, Weights,
+    WeightsError, network::Network, script::Script,
 };
 
 /// A bundle's network, ready to serve on one device. `Send`, not shared: one a worker thread.
 #[derive(Debug)]
 pub struct Classifier {
-    network: Network,
+    computer: Computer,
     encoder: Encoder,
     vocabulary: i64,
     every_token: bool,
-    classes: usize,
+    labels: Vec<String>,
+    confidence: Confidence,
+}
+
+/// What makes logits of ids.
+#[derive(Debug)]
+enum Computer {
+    Network(Network),
+    Script(Script),
+    /// Shared by all workers: it is only read.
+    #[cfg(target_arch = "x86_64")]
+    Native(std::sync::Arc<Native>),
 }
 
 /// A bundle that could not be put on its device.
@@ -24,6 +37,21 @@ pub enum LoadError {
     /// The device is full or gone.
     #[error("the weights cannot be put on the device: {0}")]
     Device(String),
+    /// Nothing here computes so.
+    #[error("{0} is not available for this network on this device")]
+    Precision(Arithmetic),
+    /// What it computes is too far from what it should.
+    #[error(
+        "in {precision} a probability differs by {difference} from fp32, more than the bound {bound}"
+    )]
+    Differs {
+        /// How it was to compute.
+        precision: Arithmetic,
+        /// The largest difference.
+        difference: f32,
+        /// What was asked for.
+        bound: f32,
+    },
 }
 
 /// A forward pass that failed.
@@ -43,17 +71,49 @@ pub enum ForwardError {
 impl Classifier {
     /// Puts a copy of a bundle's weights on a device.
     pub fn load(bundle: &Bundle, device: Device) -> Result<Self, LoadError> {
+        Self::in_precision(bundle, device, Arithmetic::Fp32)
+    }
+
+    /// Puts a copy of a bundle's weights on a device, to compute so precisely.
+    pub(crate) fn in_precision(
+        bundle: &Bundle,
+        device: Device,
+        precision: Arithmetic,
+    ) -> Result<Self, LoadError> {
         bundle.weights().check(bundle.architecture())?;
-        let network = Network::new(bundle.architecture(), bundle.weights(), device)
-            .map_err(|error| LoadError::Device(error.to_string()))?;
-        let vocabulary = i64::from(bundle.architecture().vocabulary);
-        Ok(Self {
-            network,
+        let empty = bundle.encoder().empty_id();
+        let computer = match (bundle.script(), precision) {
+            (_, Arithmetic::Int8) | (Some(_), Arithmetic::Bf16) => {
+                return Err(LoadError::Precision(precision));
+            }
+            (Some(script), Arithmetic::Fp32) => {
+                Script::load(script, bundle.labels().len(), empty, device).map(Computer::Script)
+            }
+            (None, _) => {
+                let kind = if precision == Arithmetic::Bf16 { Kind::BFloat16 } else { Kind::Float };
+                Network::new(bundle.architecture(), bundle.weights(), device)
+                    .map(|network| Computer::Network(network.computes_in(kind)))
+            }
+        };
+        let computer = computer.map_err(|error| LoadError::Device(error.to_string()))?;
+        Ok(Self::of(bundle, computer))
+    }
+
+    /// A network that was made for this processor.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn native(bundle: &Bundle, native: std::sync::Arc<Native>) -> Self {
+        Self::of(bundle, Computer::Native(native))
+    }
+
+    fn of(bundle: &Bundle, computer: Computer) -> Self {
+        Self {
+            computer,
             encoder: bundle.encoder(),
-            vocabulary,
+            vocabulary: i64::from(bundle.architecture().vocabulary),
             every_token: bundle.architecture().readout == Readout::EveryToken,
-            classes: bundle.labels().len(),
-        })
+            labels: bundle.labels().to_vec(),
+            confidence: bundle.confidence().clone(),
+        }
     }
 
     /// As [`Encoder::encode`].
@@ -68,37 +128,65 @@ impl Classifier {
             return Ok(Vec::new());
         }
         // An id outside the embedding would be undefined on a GPU: never let one through.
-        let known = |id: &i64| (0..self.vocabulary).contains(id);
-        let bad = batch.iter().position(|text| text.ids.is_empty() || !text.ids.iter().all(known));
-        if let Some(index) = bad {
+        let known =
+            |ids: &[i64]| !ids.is_empty() && ids.iter().all(|id| (0..self.vocabulary).contains(id));
+        let bad = |text: &&Encoded| !known(&text.ids) || !text.more.iter().all(|ids| known(ids));
+        if let Some(index) = batch.iter().position(bad) {
             return Err(ForwardError::Tokens(index));
         }
-        let rows: Vec<&[i64]> = batch.iter().map(|text| text.ids.as_slice()).collect();
-        let device = |error: tch::TchError| ForwardError::Device(error.to_string());
-        let logits = tch::no_grad(|| {
-            let (ids, lengths) = self.network.batch(&rows)?;
-            self.network.forward(&ids, &lengths, false)
-        })
-        .map_err(device)?;
-        let mut answers = Vec::with_capacity(batch.len());
-        for index in 0..batch.len() {
-            let mut answer = row(&logits, index).map_err(device)?;
+        let answers = match &self.computer {
+            Computer::Network(network) => network.answers(batch),
+            Computer::Script(script) => script.answers(batch),
+            #[cfg(target_arch = "x86_64")]
+            Computer::Native(native) => Ok(native.answers(batch)),
+        };
+        let mut answers = answers.map_err(|error| ForwardError::Device(error.to_string()))?;
+        for (index, (answer, text)) in answers.iter_mut().zip(batch).enumerate() {
             if self.every_token {
                 // What was computed for padding means nothing.
-                let tokens = batch.get(index).map_or(0, |text| text.ids.len());
-                answer.truncate(tokens.saturating_mul(self.classes));
+                answer.truncate(text.ids.len().saturating_mul(self.labels.len()));
             }
             if !answer.iter().all(|logit| logit.is_finite()) {
                 return Err(ForwardError::NotFinite(index));
             }
-            answers.push(answer);
         }
         Ok(answers)
     }
 
-    /// The weights as they are on the device.
+    /// What a text's logits say, with calibrated probabilities and whether to believe them.
+    pub fn answer(&self, logits: &[f32]) -> Answer {
+        self.confidence.answer(&self.labels, logits)
+    }
+
+    /// One label for each logit, in order.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The network, where gradients can be had.
+    pub(crate) const fn network(&self) -> Option<&Network> {
+        match &self.computer {
+            Computer::Network(network) => Some(network),
+            Computer::Script(_) => None,
+            #[cfg(target_arch = "x86_64")]
+            Computer::Native(_) => None,
+        }
+    }
+
+    pub(crate) const fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The weights as they are on the device; none of a script, which keeps them to itself.
     pub fn weights(&self) -> Result<Weights, ForwardError> {
-        self.network.weights().map_err(|error| ForwardError::Device(error.to_string()))
+        match &self.computer {
+            Computer::Network(network) => {
+                network.weights().map_err(|error| ForwardError::Device(error.to_string()))
+            }
+            Computer::Script(_) => Ok(Weights::default()),
+            #[cfg(target_arch = "x86_64")]
+            Computer::Native(_) => Ok(Weights::default()),
+        }
     }
 }
 

@@ -3,24 +3,62 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
+use crate::grams::{Gram, Grams};
+
 /// How texts become token ids, as a bundle states it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerSettings {
-    /// A text longer than this many tokens is cut to its first ones.
+    /// The most tokens of a text that are read at once.
     pub max_tokens: u32,
     /// Stands for a text without any token (empty, or white space), so that every text has a
     /// last real step.
     pub empty_token: String,
+    /// What becomes of a longer text.
+    #[serde(default, skip_serializing_if = "LongInput::is_cut")]
+    pub long: LongInput,
+}
+
+/// What becomes of a text that has more tokens than are read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LongInput {
+    /// It is cut to its first tokens.
+    #[default]
+    Cut,
+    /// It is refused.
+    Refuse,
+    /// It is read in windows, each as long as can be, and its logits are the windows' mean.
+    Split {
+        /// Tokens that a window shares with the one before it.
+        overlap: u32,
+    },
+}
+
+impl LongInput {
+    const fn is_cut(&self) -> bool {
+        matches!(self, Self::Cut)
+    }
 }
 
 /// A text as the network reads it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Encoded {
     /// Token ids, at least one, each below the vocabulary's size.
     pub ids: Vec<i64>,
     /// Whether tokens past the bundle's maximum were left out.
     pub truncated: bool,
+    /// Further windows of a long text that is split.
+    pub more: Vec<Vec<i64>>,
+    /// N-grams of the whole text, where the network reads such.
+    pub grams: Vec<Gram>,
+}
+
+impl Encoded {
+    /// Tokens that are read, over all windows.
+    pub fn tokens(&self) -> usize {
+        self.more.iter().map(Vec::len).fold(self.ids.len(), usize::saturating_add)
+    }
 }
 
 /// A text that could not be made into tokens.
@@ -29,6 +67,14 @@ pub enum EncodeError {
     /// The tokenizer gave up. What it says may quote the text, so it is not repeated.
     #[error("the text cannot be made into tokens")]
     Tokenizer,
+    /// A long text, and the bundle says to refuse such.
+    #[error("the text has {tokens} tokens, this model reads at most {most}")]
+    TooLong {
+        /// Tokens of the text.
+        tokens: usize,
+        /// The most that are read.
+        most: usize,
+    },
     /// The tokenizer gave an id for which the network has no embedding.
     #[error("token id {id} is outside the vocabulary of {vocabulary}")]
     OutOfVocabulary {
@@ -44,8 +90,10 @@ pub enum EncodeError {
 pub struct Encoder {
     tokenizer: Arc<Tokenizer>,
     max_tokens: usize,
+    long: LongInput,
     empty_id: i64,
     vocabulary: u32,
+    grams: Option<Grams>,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -58,7 +106,7 @@ impl std::fmt::Debug for Encoder {
 }
 
 /// A part of a text as tokens that know where they stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Part {
     /// The token ids.
     pub encoded: Encoded,
@@ -134,16 +182,62 @@ impl Encoder {
         if max_tokens == 0 || max_tokens > MAX_TOKENS {
             return Err(InvalidTokenizer::MaxTokens(settings.max_tokens));
         }
+        if let LongInput::Split { overlap } = settings.long
+            && overlap >= settings.max_tokens
+        {
+            return Err(InvalidTokenizer::Overlap(overlap));
+        }
         let (tokenizer, empty_id) = (Arc::new(tokenizer), i64::from(empty_id));
-        Ok(Self { tokenizer, max_tokens, empty_id, vocabulary })
+        Ok(Self { tokenizer, max_tokens, long: settings.long, empty_id, vocabulary, grams: None })
     }
 
-    /// The token ids of a text, its first ones where it is too long.
+    /// Where each of the first `count` tokens of [`Self::encode`] stands, in characters; special
+    /// tokens stand nowhere.
+    pub(crate) fn places(
+        &self,
+        text: &str,
+        count: usize,
+    ) -> Result<Vec<std::ops::Range<usize>>, EncodeError> {
+        let tokens =
+            self.tokenizer.encode_char_offsets(text, true).map_err(|_| EncodeError::Tokenizer)?;
+        let mut places: Vec<_> =
+            tokens.get_offsets().iter().take(count).map(|(start, end)| *start..*end).collect();
+        // The token of an empty text.
+        places.resize(count, 0..0);
+        Ok(places)
+    }
+
+    /// Lets texts have n-grams beside their tokens.
+    pub(crate) fn with_grams(mut self, grams: Option<Grams>) -> Self {
+        self.grams = grams;
+        self
+    }
+
+    /// Where the n-grams stand, and which tokens do where.
+    pub(crate) const fn grams(&self) -> Option<&Grams> {
+        self.grams.as_ref()
+    }
+
+    /// The id that stands for nothing.
+    pub(crate) const fn empty_id(&self) -> i64 {
+        self.empty_id
+    }
+
+    /// Makes a text into token ids; the settings say what becomes of a long one.
     pub fn encode(&self, text: &str) -> Result<Encoded, EncodeError> {
         let tokens = self.tokenizer.encode_fast(text, true).map_err(|_| EncodeError::Tokenizer)?;
         let all = tokens.get_ids();
-        let mut ids = Vec::with_capacity(all.len().clamp(1, self.max_tokens));
-        for &id in all.iter().take(self.max_tokens) {
+        let (length, most) = (all.len(), self.max_tokens);
+        let cut = length > most;
+        let kept = match self.long {
+            LongInput::Refuse if cut => {
+                return Err(EncodeError::TooLong { tokens: length, most });
+            }
+            LongInput::Split { .. } => length,
+            LongInput::Cut | LongInput::Refuse => length.min(most),
+        };
+        let mut ids = Vec::with_capacity(kept.max(1));
+        for &id in all.iter().take(kept) {
             if id >= self.vocabulary {
                 return Err(EncodeError::OutOfVocabulary { id, vocabulary: self.vocabulary });
             }
@@ -152,8 +246,29 @@ impl Encoder {
         if ids.is_empty() {
             ids.push(self.empty_id);
         }
-        Ok(Encoded { ids, truncated: all.len() > self.max_tokens })
+        let grams = self.grams.as_ref().map(|grams| grams.of(text)).unwrap_or_default();
+        match self.long {
+            LongInput::Split { overlap } if cut => {
+                let mut windows = windows(&ids, most, overlap).into_iter();
+                let ids = windows.next().unwrap_or_default();
+                Ok(Encoded { ids, truncated: false, more: windows.collect(), grams })
+            }
+            _ => Ok(Encoded { ids, truncated: cut, more: Vec::new(), grams }),
+        }
     }
+}
+
+/// All windows of `most` ids that begin where the one before has but `overlap` left; the last one
+/// ends with the text.
+fn windows(ids: &[i64], most: usize, overlap: u32) -> Vec<Vec<i64>> {
+    let overlap = usize::try_from(overlap).unwrap_or(usize::MAX);
+    let step = most.saturating_sub(overlap).max(1);
+    let last = ids.len().saturating_sub(most);
+    let starts = (0..last).step_by(step).chain([last]);
+    starts
+        .filter_map(|start| ids.get(start..start.saturating_add(most).min(ids.len())))
+        .map(<[i64]>::to_vec)
+        .collect()
 }
 
 /// The longest text that any bundle may ask for, in tokens.
@@ -176,6 +291,9 @@ pub enum InvalidTokenizer {
     /// The token for empty texts is unknown.
     #[error("the empty token `{0}` is not in the tokenizer's vocabulary")]
     NoEmptyToken(String),
+    /// Windows that would not move on.
+    #[error("windows overlap by {0} tokens: expected fewer than `max_tokens`")]
+    Overlap(u32),
     /// Not a usable maximum length.
     #[error("`max_tokens` is {0}: expected 1 to {MAX_TOKENS}")]
     MaxTokens(u32),

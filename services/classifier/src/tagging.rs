@@ -221,5 +221,6 @@ pub fn span_metrics(kinds: &[String], pairs: &[(TaggedText, Vec<Span>)]) -> Metr
         accuracy: ratio(all_right, all_known),
         macro_f1: if count == 0 { 0.0 } else { f1_sum / f64::from(count) },
         labels,
+        calibration_error: None,
     }
 }

@@ -2,17 +2,25 @@
 //! one token for each kind of redacted value.
 
 use reeve_domain::Kind;
+use serde::{Deserialize, Serialize};
 use tokenizers::{
-    AddedToken, Model as _, Tokenizer, TokenizerImpl,
+    AddedToken, Model as _, SplitDelimiterBehavior, Tokenizer, TokenizerImpl,
     decoders::DecoderWrapper,
     models::{
+        bpe::{BPE, BpeTrainer},
         wordlevel::{WordLevel, WordLevelTrainer},
         wordpiece::{WordPiece, WordPieceTrainer},
     },
     normalizers::{
         BertNormalizer, NFKC, NormalizerWrapper, Replace, Sequence, replace::ReplacePattern,
     },
-    pre_tokenizers::{PreTokenizerWrapper, bert::BertPreTokenizer},
+    pre_tokenizers::{
+        PreTokenizerWrapper,
+        bert::BertPreTokenizer,
+        sequence::Sequence as Pieces,
+        split::{Split, SplitPattern},
+        whitespace::WhitespaceSplit,
+    },
     processors::PostProcessorWrapper,
 };
 
@@ -20,6 +28,20 @@ use tokenizers::{
 pub(crate) const PAD: &str = "[PAD]";
 /// A word that was not seen in training, and a text without words.
 pub(crate) const UNKNOWN: &str = "[UNK]";
+
+/// What a learned tokenizer makes tokens of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// Words where there are spaces, single Han characters.
+    Word,
+    /// Single characters of any script.
+    Character,
+    /// What often stands together (byte-pair encoding): words and parts of words.
+    Bpe,
+    /// As `bpe`, also across Han characters: Chinese words as far as the texts show them.
+    HanWord,
+}
 
 /// What the gateway's redaction leaves in a text, in brackets.
 const REDACTED: [Kind; 6] = [
@@ -31,18 +53,49 @@ const REDACTED: [Kind; 6] = [
     Kind::CN_RESIDENT_ID,
 ];
 
-/// A tokenizer (`tokenizer.json`) of at most `size` tokens, made of the words that are in
-/// `texts` at least `least` times. The same texts give the same bytes.
+/// A tokenizer (`tokenizer.json`) of at most `size` tokens, made of what is in `texts` at least
+/// `least` times. The same texts give the same bytes.
+pub(crate) fn learn<'a>(
+    kind: TokenizerKind,
+    texts: impl Iterator<Item = &'a str> + Send,
+    size: usize,
+    least: u64,
+) -> Result<Vec<u8>, tokenizers::Error> {
+    match kind {
+        TokenizerKind::Word => learn_tokenizer(texts, size, least),
+        TokenizerKind::Character => learn_characters(texts, size, least),
+        TokenizerKind::Bpe => learn_pairs(texts, size, least, true),
+        TokenizerKind::HanWord => learn_pairs(texts, size, least, false),
+    }
+}
+
+/// As [`learn`] for [`TokenizerKind::Word`].
 pub fn learn_tokenizer<'a>(
     texts: impl Iterator<Item = &'a str> + Send,
     size: usize,
     least: u64,
 ) -> Result<Vec<u8>, tokenizers::Error> {
-    let special: Vec<AddedToken> = [PAD.to_owned(), UNKNOWN.to_owned()]
-        .into_iter()
-        .chain(REDACTED.iter().map(|kind| format!("[{kind}]")))
-        .map(|token| AddedToken::from(token, true).normalized(false))
-        .collect();
+    learn_words(texts, size, least, BertPreTokenizer.into())
+}
+
+fn learn_characters<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    size: usize,
+    least: u64,
+) -> Result<Vec<u8>, tokenizers::Error> {
+    let each =
+        Split::new(SplitPattern::Regex(r"\S".to_owned()), SplitDelimiterBehavior::Isolated, false)?;
+    // White space is taken out first; what is left is split into its characters.
+    let pieces = Pieces::new(vec![WhitespaceSplit.into(), each.into()]);
+    learn_words(texts, size, least, pieces.into())
+}
+
+fn learn_words<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    size: usize,
+    least: u64,
+    pieces: PreTokenizerWrapper,
+) -> Result<Vec<u8>, tokenizers::Error> {
     let words = WordLevel::builder().unk_token(UNKNOWN.to_owned()).build()?;
     let mut tokenizer: TokenizerImpl<
         WordLevel,
@@ -51,24 +104,65 @@ pub fn learn_tokenizer<'a>(
         PostProcessorWrapper,
         DecoderWrapper,
     > = TokenizerImpl::new(words);
-    let normalizer = Sequence::new(vec![
+    tokenizer.with_normalizer(Some(normalizer(true)?))?;
+    tokenizer.with_pre_tokenizer(Some(pieces));
+    let mut trainer = WordLevelTrainer::builder()
+        .vocab_size(size)
+        .min_frequency(least)
+        .show_progress(false)
+        .special_tokens(special())
+        .build()?;
+    tokenizer.train(&mut trainer, texts)?;
+    Ok(tokenizer.to_string(true)?.into_bytes())
+}
+
+/// Byte-pair encoding over characters.
+fn learn_pairs<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    size: usize,
+    least: u64,
+    split_han: bool,
+) -> Result<Vec<u8>, tokenizers::Error> {
+    /// Han characters that keep a place of their own in the vocabulary.
+    const CHARACTERS_MAX: usize = 8_000;
+    let pairs = BPE::builder().unk_token(UNKNOWN.to_owned()).build()?;
+    let mut tokenizer: TokenizerImpl<
+        BPE,
+        NormalizerWrapper,
+        PreTokenizerWrapper,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    > = TokenizerImpl::new(pairs);
+    tokenizer.with_normalizer(Some(normalizer(split_han)?))?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    let mut trainer = BpeTrainer::builder()
+        .vocab_size(size)
+        .min_frequency(least)
+        .limit_alphabet(CHARACTERS_MAX.min(size))
+        .show_progress(false)
+        .special_tokens(special())
+        .build();
+    tokenizer.train(&mut trainer, texts)?;
+    Ok(tokenizer.to_string(true)?.into_bytes())
+}
+
+fn special() -> Vec<AddedToken> {
+    [PAD.to_owned(), UNKNOWN.to_owned()]
+        .into_iter()
+        .chain(REDACTED.iter().map(|kind| format!("[{kind}]")))
+        .map(|token| AddedToken::from(token, true).normalized(false))
+        .collect()
+}
+
+fn normalizer(split_han: bool) -> Result<Sequence, tokenizers::Error> {
+    Ok(Sequence::new(vec![
         // Full-width letters and digits become the usual ones.
         NFKC.into(),
         // The length of a number says more than its digits, and numbers would fill the
         // vocabulary with words that never come again.
         Replace::new(ReplacePattern::Regex("[0-9]".to_owned()), "0")?.into(),
-        BertNormalizer::new(true, true, Some(true), true).into(),
-    ]);
-    tokenizer.with_normalizer(Some(normalizer))?;
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    let mut trainer = WordLevelTrainer::builder()
-        .vocab_size(size)
-        .min_frequency(least)
-        .show_progress(false)
-        .special_tokens(special)
-        .build()?;
-    tokenizer.train(&mut trainer, texts)?;
-    Ok(tokenizer.to_string(true)?.into_bytes())
+        BertNormalizer::new(true, split_han, Some(true), true).into(),
+    ]))
 }
 
 /// A tokenizer of at most `size` parts of words, with their case: a name that was never seen is

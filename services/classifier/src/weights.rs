@@ -62,6 +62,13 @@ impl Weights {
         bytes: &[u8],
         architecture: &Architecture,
     ) -> Result<Self, WeightsError> {
+        let weights = Self::read(bytes)?;
+        weights.check(architecture)?;
+        Ok(weights)
+    }
+
+    /// Reads a safetensors file of 32-bit floats, whatever it is for.
+    pub fn read(bytes: &[u8]) -> Result<Self, WeightsError> {
         let malformed = |e: safetensors::SafeTensorError| WeightsError::Malformed(e.to_string());
         let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
         let mut weights = Self::default();
@@ -76,7 +83,6 @@ impl Weights {
             let values = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
             weights.0.insert(name.to_owned(), Weight { shape: view.shape().to_vec(), values });
         }
-        weights.check(architecture)?;
         Ok(weights)
     }
 
@@ -107,6 +113,11 @@ impl Weights {
         Ok(())
     }
 
+    /// What they take of memory.
+    pub fn bytes(&self) -> usize {
+        self.0.values().map(|weight| size_of_val(weight.values.as_slice())).sum()
+    }
+
     /// The safetensors file of these weights. The same weights give the same bytes.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, WeightsError> {
         let malformed = |e: safetensors::SafeTensorError| WeightsError::Malformed(e.to_string());
@@ -126,4 +137,29 @@ impl Weights {
             .collect::<Result<Vec<_>, WeightsError>>()?;
         safetensors::serialize(views, None).map_err(malformed)
     }
+}
+
+/// The name under which a bundle's weights file holds a TorchScript module as bytes, so that a
+/// bundle always has the same files.
+const SCRIPT: &str = "script";
+
+/// A safetensors file with nothing but a TorchScript module.
+pub(crate) fn with_script(script: &[u8]) -> Result<Vec<u8>, WeightsError> {
+    let malformed = |e: safetensors::SafeTensorError| WeightsError::Malformed(e.to_string());
+    let view = TensorView::new(Dtype::U8, vec![script.len()], script).map_err(malformed)?;
+    safetensors::serialize([(SCRIPT, view)], None).map_err(malformed)
+}
+
+/// The module in such a file.
+pub(crate) fn script_in(bytes: &[u8]) -> Result<Vec<u8>, WeightsError> {
+    let malformed = |e: safetensors::SafeTensorError| WeightsError::Malformed(e.to_string());
+    let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
+    let view = file.tensor(SCRIPT).map_err(malformed)?;
+    if view.dtype() != Dtype::U8 {
+        return Err(WeightsError::Type {
+            name: SCRIPT.to_owned(),
+            found: format!("{:?}", view.dtype()),
+        });
+    }
+    Ok(view.data().to_vec())
 }

@@ -25,10 +25,7 @@ fn recipe(seed: u64) -> Recipe {
     Recipe {
         epochs: 4,
         learning_rate: 0.02,
-        momentum: 0.9,
         optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
-        activation: Activation::None,
         embedding: 8,
         hidden: 12,
         batch: 16,
@@ -36,6 +33,7 @@ fn recipe(seed: u64) -> Recipe {
         vocabulary: 1000,
         unknown_share: 0.05,
         seed,
+        ..Recipe::default()
     }
 }
 
@@ -55,16 +53,10 @@ fn parts(fitted: Fitted) -> Parts {
         risk_class: "minimal".to_owned(),
         generative: false,
         training_data: None,
-        metrics: Some(fitted.metrics),
+        metrics: Some(fitted.metrics.clone()),
+        ..Card::default()
     };
-    Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    }
+    fitted.into_parts(card)
 }
 
 fn write(dir: &Path) -> Bundle {
@@ -73,9 +65,13 @@ fn write(dir: &Path) -> Bundle {
 
 #[test]
 fn every_loss_optimiser_and_activation_learns_two_languages() {
-    for (optimizer, learning_rate) in
-        [(Optimizer::Sgd, 0.3), (Optimizer::Adam, 0.02), (Optimizer::Adamw, 0.02)]
-    {
+    for (optimizer, learning_rate) in [
+        (Optimizer::Sgd, 3.0),
+        (Optimizer::Momentum, 0.3),
+        (Optimizer::Nesterov, 0.3),
+        (Optimizer::Adam, 0.02),
+        (Optimizer::Adamw, 0.02),
+    ] {
         for loss in [Loss::CrossEntropy, Loss::Mse] {
             for activation in [Activation::None, Activation::Tanh, Activation::Relu] {
                 let what = format!("{optimizer:?} {loss:?} {activation:?}");
@@ -239,5 +235,5 @@ fn bad_rows_are_named_with_their_line() {
         assert!(error.contains(line), "{line} in {error}");
     }
     let error = Dataset::parse(b"message,class\na,b\n").unwrap_err();
-    assert!(matches!(error, DatasetError::Header(_)), "{error}");
+    assert!(matches!(error, DatasetError::Header { .. }), "{error}");
 }

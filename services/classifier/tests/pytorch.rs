@@ -14,8 +14,10 @@ use std::{
 };
 
 use proptest::prelude::*;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use reeve_classifier::{
-    Architecture, Bundle, Card, Classifier, Device, Encoded, Parts, TokenizerSettings, Weights,
+    Activation, Architecture, Body, Bundle, Card, Classifier, Device, Encoded, Parts, Readout,
+    TokenizerSettings, Weights,
     pytorch::{self, PytorchError},
 };
 use serde::Deserialize;
@@ -39,6 +41,10 @@ fn expected() -> Expected {
 }
 
 fn classifier(weights: Weights, architecture: Architecture) -> Classifier {
+    load(weights, None, architecture)
+}
+
+fn load(weights: Weights, script: Option<Vec<u8>>, architecture: Architecture) -> Classifier {
     let dir = tempfile::tempdir().unwrap();
     let text = "one two three two one";
     let tokenizer = reeve_classifier::learn_tokenizer([text].into_iter(), 40, 1).unwrap();
@@ -51,18 +57,23 @@ fn classifier(weights: Weights, architecture: Architecture) -> Classifier {
         limits: Vec::new(),
         risk_class: "minimal".to_owned(),
         generative: false,
-        training_data: None,
-        metrics: None,
+        ..Card::default()
     };
-    let settings = TokenizerSettings { max_tokens: 64, empty_token: "[UNK]".to_owned() };
+    let settings = TokenizerSettings {
+        max_tokens: 34,
+        empty_token: "[UNK]".to_owned(),
+        ..TokenizerSettings::default()
+    };
     let labels = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
-    let parts = Parts { architecture, labels, settings, tokenizer, weights, card };
+    let confidence = None;
+    let parts =
+        Parts { architecture, labels, settings, tokenizer, weights, script, confidence, card };
     let bundle = Bundle::write(dir.path(), parts).unwrap();
     Classifier::load(&bundle, Device::Cpu).unwrap()
 }
 
 fn encoded(rows: &[Vec<i64>]) -> Vec<Encoded> {
-    rows.iter().map(|ids| Encoded { ids: ids.clone(), truncated: false }).collect()
+    rows.iter().map(|ids| Encoded { ids: ids.clone(), ..Encoded::default() }).collect()
 }
 
 fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
@@ -81,6 +92,9 @@ fn every_way_of_saving_gives_pytorchs_logits() {
         ("parameters.pth", &expected.logits),
         ("views.pth", &expected.logits),
         ("double.pth", &expected.logits),
+        ("before-1.6.pth", &expected.logits),
+        ("compiled.pth", &expected.logits),
+        ("before-1.6-nested-half.pth", &expected.float16),
         ("half.pth", &expected.float16),
         ("bfloat16.pth", &expected.bfloat16),
     ] {
@@ -117,7 +131,7 @@ fn ids_outside_the_vocabulary_are_refused_before_they_reach_the_device() {
     let weights = pytorch::read_state_dict(&fixture("model.pth")).unwrap();
     let classifier = classifier(weights, expected.architecture);
     for ids in [vec![], vec![40], vec![3, -1]] {
-        let row = Encoded { ids, truncated: false };
+        let row = Encoded { ids, ..Encoded::default() };
         classifier.logits(&[&row]).unwrap_err();
     }
 }
@@ -131,10 +145,103 @@ fn a_whole_pickled_module_is_refused_naming_its_global() {
 }
 
 #[test]
-fn a_file_from_before_1_6_is_refused_saying_what_to_do() {
-    let error = pytorch::read_state_dict(&fixture("before-1.6.pth")).unwrap_err();
-    assert!(matches!(error, PytorchError::NotZip), "{error}");
-    assert!(error.to_string().contains("save the state dict again"), "{error}");
+fn what_is_more_than_tensors_is_refused_naming_it() {
+    for (file, named) in [
+        ("more-than-tensors.pth", "`options` is not a tensor"),
+        ("namespace.pth", "`argparse.Namespace`"),
+        ("integer.pth", "`steps` holds I64"),
+        ("shapes/script.pt", "TorchScript"),
+    ] {
+        let error = pytorch::read_state_dict(&fixture(file)).unwrap_err().to_string();
+        assert!(error.contains(named), "{file}: {error}");
+    }
+    let error = pytorch::read_archive(Cursor::new(b"nothing of the kind".to_vec())).unwrap_err();
+    assert!(matches!(error, PytorchError::Format), "{error}");
+}
+
+#[derive(Deserialize)]
+struct Shapes {
+    heads: u32,
+    positions: u32,
+    cases: Vec<Shape>,
+    script: Vec<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    file: String,
+    kind: String,
+    layers: u32,
+    both: bool,
+    readout: Readout,
+    activation: Activation,
+    logits: Vec<Vec<f32>>,
+}
+
+fn shapes() -> Shapes {
+    serde_json::from_slice(&fs::read(fixture("shapes/expected.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn every_depth_direction_readout_and_activation_gives_pytorchs_logits_in_any_company() {
+    let expected = expected();
+    let shapes = shapes();
+    assert_eq!(shapes.cases.len(), 96);
+    for (number, case) in (0..).zip(&shapes.cases) {
+        let what = format!("{} {:?} {:?}", case.file, case.readout, case.activation);
+        let (heads, positions) = (shapes.heads, shapes.positions);
+        let body = match case.kind.as_str() {
+            "lstm" => Body::Lstm,
+            _ => Body::Transformer { heads, positions },
+        };
+        let architecture = Architecture {
+            body,
+            layers: case.layers,
+            bidirectional: case.both,
+            activation: case.activation,
+            readout: case.readout,
+            ..expected.architecture.clone()
+        };
+        let file = fixture(&format!("shapes/{}", case.file));
+        let weights = pytorch::read_state_dict(&file).unwrap();
+        let classifier = classifier(weights, architecture);
+        let rows = encoded(&expected.rows);
+        let batch: Vec<&Encoded> = rows.iter().collect();
+        assert_close(&classifier.logits(&batch).unwrap(), &case.logits, &what);
+        for (row, logits) in batch.iter().zip(&case.logits) {
+            let alone = classifier.logits(&[row]).unwrap();
+            assert_close(&alone, std::slice::from_ref(logits), &what);
+        }
+        let mut random = StdRng::seed_from_u64(number);
+        for _ in 0..4 {
+            let indices: Vec<usize> = (0..random.random_range(1..20))
+                .map(|_| random.random_range(0..rows.len()))
+                .collect();
+            let batch: Vec<&Encoded> = indices.iter().map(|&at| &rows[at]).collect();
+            let logits: Vec<Vec<f32>> = indices.iter().map(|&at| case.logits[at].clone()).collect();
+            assert_close(&classifier.logits(&batch).unwrap(), &logits, &what);
+        }
+    }
+}
+
+#[test]
+fn a_torchscript_module_gives_pytorchs_logits_in_any_company() {
+    let expected = expected();
+    let architecture = Architecture {
+        body: Body::Script,
+        embedding: 0,
+        hidden: 0,
+        ..expected.architecture.clone()
+    };
+    let script = fs::read(fixture("shapes/script.pt")).unwrap();
+    let classifier = load(Weights::default(), Some(script), architecture);
+    let rows = encoded(&expected.rows);
+    let batch: Vec<&Encoded> = rows.iter().collect();
+    assert_close(&classifier.logits(&batch).unwrap(), &shapes().script, "all together");
+    for (row, logits) in batch.iter().zip(&shapes().script) {
+        let alone = classifier.logits(&[row]).unwrap();
+        assert_close(&alone, std::slice::from_ref(logits), "alone");
+    }
 }
 
 /// An archive as torch.save lays it out, with a pickle and one storage `0` of our making.

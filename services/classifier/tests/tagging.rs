@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use reeve_classifier::{
-    Activation, Bundle, Card, Classifier, Device, Encoded, Fitted, Loss, Optimizer, Recipe,
-    TaggedText, Tagger, fit_tagger,
+    Bundle, Card, Classifier, Device, Encoded, Fitted, Optimizer, Recipe, TaggedText, Tagger,
+    fit_tagger,
 };
 
 const KINDS: [&str; 2] = ["GPE", "PERSON"];
@@ -40,17 +40,14 @@ fn recipe() -> Recipe {
     Recipe {
         epochs: 40,
         learning_rate: 0.01,
-        momentum: 0.9,
         optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
-        activation: Activation::None,
         embedding: 16,
         hidden: 16,
         batch: 8,
         max_tokens: 16,
         vocabulary: 300,
         unknown_share: 0.0,
-        seed: 1,
+        ..Recipe::default()
     }
 }
 
@@ -67,6 +64,7 @@ fn bundle(dir: &std::path::Path) -> Bundle {
         generative: false,
         training_data: None,
         metrics: Some(fitted.metrics.clone()),
+        ..Card::default()
     };
     Bundle::write(dir, fitted.into_parts(card)).unwrap()
 }

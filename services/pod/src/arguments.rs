@@ -6,35 +6,68 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use reeve_classifier::Device;
+use reeve_classifier::{Arithmetic, Device, Serving};
 use reeve_domain::Region;
 
-/// Serves a model bundle over the Open Inference Protocol v2 to callers with a warrant.
+use crate::batch::Shape;
+
+/// Serves model bundles over the Open Inference Protocol v2 to callers with a warrant.
 #[derive(Debug, Parser)]
 #[command(name = "reeve-pod", version)]
 pub(crate) struct Arguments {
-    /// Directory of the bundle.
-    #[arg(long, env = "REEVE_POD_BUNDLE")]
-    pub(crate) bundle: PathBuf,
+    /// Directory of a bundle that is served from the start; may be given more than once.
+    #[arg(long, env = "REEVE_POD_BUNDLE", value_delimiter = ',')]
+    #[arg(required_unless_present = "model_store")]
+    pub(crate) bundle: Vec<PathBuf>,
+    /// Directory with bundles that signed orders may have loaded.
+    #[arg(long, env = "REEVE_POD_MODEL_STORE")]
+    pub(crate) model_store: Option<PathBuf>,
+    /// What all models together may take of the device's memory, in MiB; past it those that were
+    /// not called for the longest time make room.
+    #[arg(long, env = "REEVE_POD_MEMORY_MB", default_value = "4096")]
+    pub(crate) memory_mb: NonZeroU64,
     /// The region where this pod stands; warrants for another are refused.
     #[arg(long, env = "REEVE_POD_REGION", value_parser = region)]
     pub(crate) region: Region,
     /// Address to listen on.
     #[arg(long, env = "REEVE_POD_LISTEN", default_value = "127.0.0.1:9001")]
     pub(crate) listen: SocketAddr,
+    /// Address to listen on for gRPC [default: none].
+    #[arg(long, env = "REEVE_POD_GRPC_LISTEN")]
+    pub(crate) grpc_listen: Option<SocketAddr>,
     /// The gateway's public warrant key (PEM).
     #[arg(long, env = "REEVE_POD_WARRANT_KEY")]
     pub(crate) warrant_key: PathBuf,
-    /// Worker threads, each with a copy of the network [default: one a core, one on a GPU].
+    /// The public key of who may order models to be loaded and unloaded (PEM) [default: the
+    /// warrant key].
+    #[arg(long, env = "REEVE_POD_ORDER_KEY")]
+    pub(crate) order_key: Option<PathBuf>,
+    /// Worker threads of a model [default: one a core, two on a GPU].
     #[arg(long, env = "REEVE_POD_WORKERS")]
     pub(crate) workers: Option<NonZeroUsize>,
     /// Where the network runs.
     #[arg(long, env = "REEVE_POD_DEVICE", value_enum, default_value_t = DeviceName::Auto)]
     pub(crate) device: DeviceName,
-    /// Most texts in one forward pass.
-    #[arg(long, env = "REEVE_POD_MAX_BATCH", default_value = "32")]
-    pub(crate) max_batch: NonZeroUsize,
-    /// Most texts that wait; past it callers get 503.
+    /// How precisely the networks compute. What is not fp32 is held against it when a model is
+    /// loaded.
+    #[arg(long, env = "REEVE_POD_PRECISION", value_enum, default_value_t = PrecisionName::Auto)]
+    pub(crate) precision: PrecisionName,
+    /// A model whose probabilities differ by more than this from those in fp32 is not served.
+    #[arg(long, env = "REEVE_POD_PRECISION_BOUND", default_value = "0.02")]
+    pub(crate) precision_bound: f32,
+    /// Most texts in one forward pass [default: 32, 512 on a GPU].
+    #[arg(long, env = "REEVE_POD_MAX_BATCH")]
+    pub(crate) max_batch: Option<NonZeroUsize>,
+    /// Most tokens in one forward pass, with padding where rows are padded [default: 1024, 65536
+    /// on a GPU]. A smaller number gives short waits for all, a larger one more texts a second.
+    #[arg(long, env = "REEVE_POD_MAX_BATCH_TOKENS")]
+    pub(crate) max_batch_tokens: Option<NonZeroUsize>,
+    /// How many of the texts that wait are looked at for such as are of like length [default: four
+    /// batches].
+    #[arg(long, env = "REEVE_POD_WINDOW")]
+    pub(crate) window: Option<NonZeroUsize>,
+    /// Most texts that wait for a model; past it callers get 503, and 429 where it is their own
+    /// tenant's texts that wait.
     #[arg(long, env = "REEVE_POD_QUEUE", default_value = "1024")]
     pub(crate) queue: NonZeroUsize,
     /// Largest request body in bytes.
@@ -65,6 +98,16 @@ pub(crate) enum DeviceName {
     Cuda,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionName {
+    /// bf16 where the device computes it natively, else fp32.
+    Auto,
+    Fp32,
+    Bf16,
+    /// 8-bit weights and hidden states, on the CPU.
+    Int8,
+}
+
 fn region(text: &str) -> Result<Region, reeve_domain::InvalidId> {
     Region::new(text)
 }
@@ -84,9 +127,31 @@ impl Arguments {
 
     /// As many as were asked for, else as many as are fastest.
     pub(crate) fn workers(&self, device: Device) -> NonZeroUsize {
+        const OVERLAPPING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
         self.workers.unwrap_or_else(|| match device {
             Device::Cpu => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            _ => NonZeroUsize::MIN,
+            // One prepares its batch while the other's is computed.
+            _ => OVERLAPPING,
         })
+    }
+
+    /// How precisely, and how far from fp32 at most.
+    pub(crate) const fn serving(&self) -> Serving {
+        let precision = match self.precision {
+            PrecisionName::Auto => None,
+            PrecisionName::Fp32 => Some(Arithmetic::Fp32),
+            PrecisionName::Bf16 => Some(Arithmetic::Bf16),
+            PrecisionName::Int8 => Some(Arithmetic::Int8),
+        };
+        Serving { precision, bound: self.precision_bound }
+    }
+
+    /// What a batch may be on this device.
+    pub(crate) fn shape(&self, device: Device) -> Shape {
+        let (texts, tokens) = if device == Device::Cpu { (32, 1024) } else { (512, 65_536) };
+        let texts = self.max_batch.map_or(texts, NonZeroUsize::get);
+        let tokens = self.max_batch_tokens.map_or(tokens, NonZeroUsize::get);
+        let window = self.window.map_or(texts.saturating_mul(4), NonZeroUsize::get).max(texts);
+        Shape { texts, tokens, window, pads: true }
     }
 }

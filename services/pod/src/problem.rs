@@ -1,7 +1,11 @@
-use actix_web::{HttpResponse, http::StatusCode};
-use reeve_protocol::{oip::ErrorBody, text::TextMalformed, warrant::WarrantRefusal};
+use std::time::Duration;
 
-use crate::{queue::Refused, worker::RETRY_AFTER};
+use actix_web::{HttpResponse, http::StatusCode};
+use reeve_protocol::{
+    oip::ErrorBody, order::OrderRefusal, text::TextMalformed, warrant::WarrantRefusal,
+};
+
+use crate::{model::NotLoaded, queue::Refused};
 
 /// Why a call gets no result. What it says holds nothing of a text.
 #[derive(Debug, thiserror::Error)]
@@ -12,16 +16,22 @@ pub(crate) enum Problem {
     Method,
     #[error("the model `{asked}` is not served here, only `{served}` is")]
     Model { asked: String, served: String },
-    #[error("version `{asked}` of `{model}` is not served here, only `{served}` is")]
-    Version { asked: String, model: String, served: String },
+    #[error("version `{asked}` of `{model}` is not served here")]
+    Version { asked: String, model: String },
     #[error(transparent)]
     Warrant(#[from] WarrantRefusal),
-    #[error("binary tensors are not read here: send the elements as JSON")]
-    Binary,
+    #[error(transparent)]
+    Order(#[from] OrderRefusal),
+    #[error("this pod has no model store: start it with `--model-store`")]
+    NoStore,
+    #[error("the model cannot be loaded: {0}")]
+    NotLoaded(#[from] NotLoaded),
     #[error(transparent)]
     Malformed(#[from] TextMalformed),
-    #[error("text {index} cannot be made into tokens")]
-    Text { index: usize },
+    #[error("`{header}` must be {expected}")]
+    Header { header: &'static str, expected: &'static str },
+    #[error("text {index} cannot be made into tokens: {why}")]
+    Text { index: usize, why: String },
     #[error("the request has {texts} texts: at most {most} are taken at once")]
     Texts { texts: usize, most: usize },
     #[error("the request body is larger than {most} bytes")]
@@ -29,12 +39,14 @@ pub(crate) enum Problem {
     #[error("the request body did not arrive whole")]
     Cut,
     #[error("the queue is full: try again later")]
-    Full,
+    Full { retry_after: Duration },
+    #[error("too many texts of this tenant wait already: try again later")]
+    Share { retry_after: Duration },
     #[error("the pod is not ready: it starts or it stops")]
     NotReady,
     #[error("the model failed")]
     Failed,
-    #[error("no answer within the pod's deadline")]
+    #[error("no answer within the deadline")]
     Deadline,
     #[error("the received texts cannot be written to the file of `--record-inputs`")]
     Recorder,
@@ -43,7 +55,8 @@ pub(crate) enum Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Full => Self::Full,
+            Refused::Full { retry_after } => Self::Full { retry_after },
+            Refused::Share { retry_after } => Self::Share { retry_after },
             Refused::Closed => Self::NotReady,
         }
     }
@@ -54,22 +67,50 @@ impl Problem {
         match self {
             Self::Route { .. } | Self::Model { .. } | Self::Version { .. } => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Warrant(_) => StatusCode::FORBIDDEN,
-            Self::Binary | Self::Malformed(_) | Self::Text { .. } | Self::Cut => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Warrant(_) | Self::Order(_) => StatusCode::FORBIDDEN,
+            Self::Malformed(_)
+            | Self::Header { .. }
+            | Self::Text { .. }
+            | Self::Cut
+            | Self::NoStore
+            | Self::NotLoaded(_) => StatusCode::BAD_REQUEST,
             Self::Texts { .. } | Self::Body { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Full | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Share { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Full { .. } | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed | Self::Recorder => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
+    /// After how many whole seconds it is worth asking again.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Full { retry_after } | Self::Share { retry_after } => {
+                Some(retry_after.as_secs().saturating_add(1).min(MOST_S))
+            }
+            Self::NotReady => Some(1),
+            _ => None,
+        }
+    }
+
+    /// A word for why a call was refused for want of room or time; none for other reasons.
+    pub(crate) const fn shed(&self) -> Option<&'static str> {
+        match self {
+            Self::Full { .. } => Some("full"),
+            Self::Share { .. } => Some("share"),
+            Self::Deadline => Some("deadline"),
+            _ => None,
+        }
+    }
+
     pub(crate) fn response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", RETRY_AFTER.as_secs().to_string()));
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header(("Retry-After", seconds.to_string()));
         }
         response.json(ErrorBody { error: self.to_string() })
     }
 }
+
+/// A longer time is a guess about others.
+const MOST_S: u64 = 30;

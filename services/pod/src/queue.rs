@@ -1,21 +1,35 @@
-use std::collections::VecDeque;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 use reeve_classifier::Encoded;
+use reeve_domain::Clock;
+use reeve_protocol::warrant::Priority;
 use tokio::sync::oneshot;
 
-use crate::call::{Answer, Call, Item};
+use crate::{
+    batch::{Batch, Shape, choose},
+    call::{Answer, Call, Item},
+    order::{Order, Share},
+};
 
 /// Texts that wait for a worker, bounded. It never waits on a timer: a worker that asks gets what
-/// is there, at most as many as it can use.
+/// is there, as much as it can use at once.
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     capacity: usize,
+    clock: Arc<dyn Clock>,
 }
 
 struct Waiting {
-    items: VecDeque<Item>,
+    interactive: Order,
+    batch: Order,
+    /// Batches since one of the lower priority went first.
+    passed_over: u32,
+    /// Workers that have nothing to do.
+    idle: usize,
+    /// Tokens a second of all workers together, smoothed; 0 until something was computed.
+    rate: f64,
     open: bool,
 }
 
@@ -23,16 +37,38 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// There is no room for all of them now.
-    Full,
+    Full {
+        /// When there may be.
+        retry_after: Duration,
+    },
+    /// There is, but not for this tenant, whose texts hold enough of it.
+    Share {
+        /// When there may be.
+        retry_after: Duration,
+    },
     /// Nothing is taken any more.
     Closed,
 }
 
+/// A tenant holds at most this many times the room that is left: one alone gets four fifths of the
+/// queue, and whoever comes then finds a place (dynamic thresholds, Choudhury and Hahne, 1998).
+const SHARE_OF_ROOM: usize = 4;
+/// The lower priority goes first after the higher did so many times.
+const TURNS: u32 = 16;
+/// Fewer texts than this are not worth sharing among idle workers.
+const LEAST_SHARED: usize = 8;
+
 impl Queue {
-    pub(crate) fn new(capacity: usize) -> Self {
-        let items = VecDeque::with_capacity(capacity.min(4096));
-        let waiting = Mutex::new(Waiting { items, open: true });
-        Self { waiting, arrived: Condvar::new(), capacity }
+    pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
+        let waiting = Mutex::new(Waiting {
+            interactive: Order::default(),
+            batch: Order::default(),
+            passed_over: 0,
+            idle: 0,
+            rate: 0.0,
+            open: true,
+        });
+        Self { waiting, arrived: Condvar::new(), capacity, clock }
     }
 
     /// The most texts that can wait, and so the most of one call.
@@ -42,55 +78,88 @@ impl Queue {
 
     /// How many texts wait.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.lock().items.len()
+        self.waiting.lock().len()
+    }
+
+    /// How long what waits now will take: what to scale by.
+    pub(crate) fn backlog(&self) -> Duration {
+        self.waiting.lock().backlog()
     }
 
     /// Takes all texts of a call or none. Dropping the receiver gives the call up: what is still
-    /// queued of it then is never computed.
-    pub(crate) fn submit(&self, texts: Vec<Encoded>) -> Result<oneshot::Receiver<Answer>, Refused> {
-        let (call, answer) = Call::new(texts.len());
+    /// queued of it then, or at `until`, is never computed.
+    pub(crate) fn submit(
+        &self,
+        texts: Vec<Encoded>,
+        share: &Share,
+        until: Duration,
+    ) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let (call, answer) = Call::new(texts.len(), until);
+        let came = self.clock.monotonic();
         let mut waiting = self.waiting.lock();
         if !waiting.open {
             return Err(Refused::Closed);
         }
-        if waiting.items.len().saturating_add(texts.len()) > self.capacity {
+        if waiting.room(self.capacity, &texts, share).is_err() {
             // Calls that were given up hold no place against those that are not.
-            waiting.items.retain(|item| !item.call.is_given_up());
+            waiting.drop_given_up(came);
         }
-        if waiting.items.len().saturating_add(texts.len()) > self.capacity {
-            return Err(Refused::Full);
+        waiting.room(self.capacity, &texts, share)?;
+        for (index, text) in texts.into_iter().enumerate() {
+            let item = Item { text, call: call.clone(), index, came };
+            waiting.order(share.priority).push(item, share);
         }
-        let items = texts.into_iter().enumerate();
-        waiting.items.extend(items.map(|(index, text)| Item { text, call: call.clone(), index }));
         drop(waiting);
         // One worker is enough for them; it wakes another if it leaves any.
         self.arrived.notify_one();
         Ok(answer)
     }
 
-    /// Waits for texts and takes the oldest, at most `most`; nothing once the queue is closed and
-    /// empty.
-    pub(crate) fn take(&self, most: usize) -> Option<Vec<Item>> {
+    /// Waits until texts wait; false once the queue is closed and empty.
+    pub(crate) fn wait(&self) -> bool {
         let mut waiting = self.waiting.lock();
-        loop {
-            let mut batch = Vec::with_capacity(most.min(waiting.items.len()));
-            while batch.len() < most {
-                let Some(item) = waiting.items.pop_front() else { break };
-                if !item.call.is_given_up() {
-                    batch.push(item);
-                }
-            }
-            if !batch.is_empty() {
-                if !waiting.items.is_empty() {
-                    self.arrived.notify_one();
-                }
-                return Some(batch);
-            }
-            if !waiting.open {
-                return None;
-            }
+        waiting.idle = waiting.idle.saturating_add(1);
+        while waiting.len() == 0 && waiting.open {
             self.arrived.wait(&mut waiting);
         }
+        waiting.idle = waiting.idle.saturating_sub(1);
+        waiting.len() > 0
+    }
+
+    /// Takes a batch; none if another worker took what there was, or nobody waits for it any more.
+    pub(crate) fn take(&self, shape: Shape) -> Option<Batch> {
+        let now = self.clock.monotonic();
+        let mut waiting = self.waiting.lock();
+        let mut batch = None;
+        while batch.is_none() && waiting.len() > 0 {
+            let fair = waiting.len().div_ceil(waiting.idle.saturating_add(1)).max(LEAST_SHARED);
+            let priority = waiting.turn();
+            let order = waiting.order(priority);
+            let given_up = |item: &Item| item.call.is_given_up(now);
+            if order.first(shape.window).any(|(_, item)| given_up(item)) {
+                order.drop_if(given_up);
+            }
+            batch = choose(order, shape, fair);
+            if let Some(batch) = &mut batch
+                && priority == Priority::Interactive
+            {
+                // Room that is left over costs those who wait nothing.
+                waiting.batch.drop_if(given_up);
+                batch.fill(&mut waiting.batch, shape);
+            }
+        }
+        if waiting.len() > 0 {
+            self.arrived.notify_one();
+        }
+        batch
+    }
+
+    /// Told by a worker how long it took for so many tokens, one of `workers`.
+    pub(crate) fn computed(&self, tokens: usize, took: Duration, workers: usize) {
+        let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        let rate = number(tokens) * number(workers) / took.as_secs_f64().max(1e-6);
+        let mut waiting = self.waiting.lock();
+        waiting.rate = if waiting.rate > 0.0 { 0.9 * waiting.rate + 0.1 * rate } else { rate };
     }
 
     /// Takes nothing more; what waits is still handed out.
@@ -101,14 +170,72 @@ impl Queue {
 
     /// Takes nothing more and gives up what waits, since nobody is left to compute it.
     pub(crate) fn abandon(&self) {
-        let left = {
+        let left: Vec<Item> = {
             let mut waiting = self.waiting.lock();
             waiting.open = false;
-            std::mem::take(&mut waiting.items)
+            let Waiting { interactive, batch, .. } = &mut *waiting;
+            interactive.drain().chain(batch.drain()).collect()
         };
         self.arrived.notify_all();
         for item in left {
             item.call.fail();
         }
+    }
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.interactive.len().saturating_add(self.batch.len())
+    }
+
+    const fn order(&mut self, priority: Priority) -> &mut Order {
+        match priority {
+            Priority::Interactive => &mut self.interactive,
+            Priority::Batch => &mut self.batch,
+        }
+    }
+
+    /// Whose turn it is. The lower priority is never starved.
+    fn turn(&mut self) -> Priority {
+        let lower = self.batch.len() > 0;
+        if self.interactive.len() == 0 || (lower && self.passed_over >= TURNS) {
+            self.passed_over = 0;
+            Priority::Batch
+        } else {
+            self.passed_over = if lower { self.passed_over.saturating_add(1) } else { 0 };
+            Priority::Interactive
+        }
+    }
+
+    fn room(&self, capacity: usize, texts: &[Encoded], share: &Share) -> Result<(), Refused> {
+        let after = self.len().saturating_add(texts.len());
+        let retry_after = self.backlog();
+        if after > capacity {
+            return Err(Refused::Full { retry_after });
+        }
+        let order = match share.priority {
+            Priority::Interactive => &self.interactive,
+            Priority::Batch => &self.batch,
+        };
+        let held = order.waiting(&share.tenant);
+        let room = capacity.saturating_sub(self.len()).saturating_mul(SHARE_OF_ROOM);
+        if held > 0 && held.saturating_add(texts.len()) > room {
+            return Err(Refused::Share { retry_after });
+        }
+        Ok(())
+    }
+
+    fn drop_given_up(&mut self, now: Duration) {
+        self.interactive.drop_if(|item| item.call.is_given_up(now));
+        self.batch.drop_if(|item| item.call.is_given_up(now));
+    }
+
+    fn backlog(&self) -> Duration {
+        if self.rate <= 0.0 {
+            return Duration::ZERO;
+        }
+        let tokens = self.interactive.tokens().saturating_add(self.batch.tokens());
+        let tokens = f64::from(u32::try_from(tokens).unwrap_or(u32::MAX));
+        Duration::from_secs_f64((tokens / self.rate).min(3600.0))
     }
 }

@@ -6,7 +6,7 @@ use std::{
 use reeve_classifier::{Classifier, Encoded, ForwardError};
 use reeve_domain::Clock;
 
-use crate::{call::Item, metrics::Metrics, queue::Queue};
+use crate::{batch::Shape, call::Item, cores::Cores, metrics::ModelMetrics, queue::Queue};
 
 /// What computes logits: a network on a device, owned by one worker.
 pub(crate) trait Forward {
@@ -33,75 +33,86 @@ enum Broken {
     Panicked,
 }
 
+/// Where a worker works.
+pub(crate) struct Bench<'a> {
+    pub(crate) queue: &'a Queue,
+    pub(crate) cores: &'a Cores,
+    pub(crate) shape: Shape,
+    /// How many work at this queue.
+    pub(crate) workers: usize,
+    pub(crate) metrics: &'a ModelMetrics,
+    pub(crate) clock: &'a dyn Clock,
+}
+
 /// Works until the queue is closed and empty. A network that panics is replaced by a new one from
 /// `load`, and its calls fail; they never hang.
 pub(crate) fn work<F: Forward, E: std::fmt::Display>(
-    queue: &Queue,
+    bench: &Bench<'_>,
     mut forward: F,
     load: impl Fn() -> Result<F, E>,
-    most: usize,
-    (metrics, clock): (&Metrics, &dyn Clock),
 ) -> Result<(), Lost> {
-    while let Some(batch) = queue.take(most) {
-        let begun = clock.monotonic();
-        let healthy = run(&forward, batch);
-        let took = clock.monotonic().saturating_sub(begun);
-        metrics.batch(healthy.texts, took, queue.len());
-        if !healthy.network {
-            tracing::error!(texts = healthy.texts, "the network panicked; loading it again");
+    while bench.queue.wait() {
+        // The core first: what comes while it is waited for shares the batch.
+        let core = bench.cores.take();
+        let Some(batch) = bench.queue.take(bench.shape) else { continue };
+        let (texts, tokens) = (batch.items.len(), batch.tokens);
+        let begun = bench.clock.monotonic();
+        bench.metrics.begin(&batch, begun, bench.shape.pads);
+        let healthy = run(bench.clock, &forward, batch.items, begun);
+        let took = bench.clock.monotonic().saturating_sub(begun);
+        bench.queue.computed(tokens, took, bench.workers);
+        bench.metrics.end(texts, took, bench.queue);
+        if !healthy {
+            tracing::error!(texts, "the network panicked; loading it again");
             forward = load().map_err(|error| Lost(error.to_string()))?;
         }
+        drop(core);
     }
     Ok(())
 }
 
-struct Ran {
-    texts: usize,
-    network: bool,
-}
-
-fn run<F: Forward>(forward: &F, batch: Vec<Item>) -> Ran {
-    let texts = batch.len();
-    match compute(forward, &batch) {
+/// Computes texts and hands their logits over. Says whether the network is to be trusted still.
+fn run<F: Forward>(clock: &dyn Clock, forward: &F, items: Vec<Item>, begun: Duration) -> bool {
+    match compute(forward, &items) {
         Ok(rows) => {
-            for (item, row) in batch.into_iter().zip(rows) {
-                item.call.answer(item.index, row);
+            let computed = clock.monotonic().saturating_sub(begun);
+            for (item, row) in items.into_iter().zip(rows) {
+                let waited = begun.saturating_sub(item.came);
+                item.call.answer(item.index, row, (waited, computed));
             }
+            true
         }
         // One bad text must not fail those that happen to share its batch.
-        Err(Broken::Refused(_)) if texts > 1 => {
-            let mut network = true;
-            for item in batch {
-                network &= network && run(forward, vec![item]).network;
+        Err(Broken::Refused(_)) if items.len() > 1 => {
+            let mut healthy = true;
+            for item in items {
+                healthy = run(clock, forward, vec![item], begun) && healthy;
             }
-            return Ran { texts, network };
+            healthy
         }
         Err(Broken::Refused(error)) => {
             tracing::error!(%error, "a text cannot be computed");
-            fail(&batch);
+            fail(&items);
+            true
         }
         Err(Broken::Panicked) => {
-            fail(&batch);
-            return Ran { texts, network: false };
+            fail(&items);
+            false
         }
     }
-    Ran { texts, network: true }
 }
 
-fn fail(batch: &[Item]) {
-    for item in batch {
+fn fail(items: &[Item]) {
+    for item in items {
         item.call.fail();
     }
 }
 
-fn compute<F: Forward>(forward: &F, batch: &[Item]) -> Result<Vec<Vec<f32>>, Broken> {
-    let texts: Vec<&Encoded> = batch.iter().map(|item| &item.text).collect();
+fn compute<F: Forward>(forward: &F, items: &[Item]) -> Result<Vec<Vec<f32>>, Broken> {
+    let texts: Vec<&Encoded> = items.iter().map(|item| &item.text).collect();
     match catch_unwind(AssertUnwindSafe(|| forward.logits(&texts))) {
-        Ok(Ok(rows)) if rows.len() == batch.len() => Ok(rows),
+        Ok(Ok(rows)) if rows.len() == items.len() => Ok(rows),
         Ok(Err(error)) => Err(Broken::Refused(error)),
         Ok(Ok(_)) | Err(_) => Err(Broken::Panicked),
     }
 }
-
-/// How long a client should wait before it asks an overloaded pod again.
-pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

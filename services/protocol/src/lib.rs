@@ -14,6 +14,7 @@ pub mod names;
 pub mod oip;
 pub mod order;
 pub mod plain;
+pub mod signature;
 pub mod tensor;
 pub mod text;
 pub mod wanted;

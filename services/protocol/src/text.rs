@@ -19,6 +19,9 @@ pub const TEXT: &str = "text";
 pub const LABEL: &str = "label";
 /// The output with the probabilities.
 pub const SCORE: &str = "score";
+/// The output with whether to believe each text's first label: `sure`, `unsure` or
+/// `out-of-scope`. It comes only where it is asked for.
+pub const STANDING: &str = "standing";
 /// The output with the number of tokens read of each text.
 pub const TOKENS: &str = "tokens";
 /// The output with the number of tokens among them that the vocabulary does not have.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     oip::{Parameters, RequestedOutput},
     tensor::{Elements, Output},
-    text::{LABEL, Labels, SCORE, TOKENS, TextMalformed},
+    text::{LABEL, Labels, SCORE, STANDING, TOKENS, TextMalformed},
 };
 
 /// The outputs that are wanted of an answer.
@@ -63,12 +63,13 @@ impl Wanted {
         Ok(Self { outputs: outputs.iter().map(read).collect::<Result<_, _>>()?, binary })
     }
 
-    /// The outputs of classified texts: for each text its labels, best first, and how many tokens
-    /// were read. `order` is the bundle's order of labels.
+    /// The outputs of classified texts: for each text its labels, best first, how many tokens were
+    /// read, and, for who asks for it, whether to believe it. `order` is the bundle's order of
+    /// labels.
     pub fn classified(
         &self,
         results: &[Labels],
-        tokens: &[u32],
+        (tokens, standings): (&[u32], &[String]),
         order: &[String],
     ) -> Result<Vec<Output>, TextMalformed> {
         let shape = vec![results.len(), results.first().map_or(0, Vec::len)];
@@ -84,6 +85,10 @@ impl Wanted {
                 Some((SCORE, (shape.clone(), Elements::Real(scores))))
             }
             (TOKENS, _) => Some((TOKENS, (vec![tokens.len()], Elements::Whole(tokens.to_vec())))),
+            (STANDING, _) => {
+                let standings = Elements::Bytes(standings.to_vec());
+                Some((STANDING, (vec![tokens.len()], standings)))
+            }
             _ => None,
         })
     }
@@ -145,7 +150,7 @@ mod tests {
 
     fn answer(wanted: &Wanted) -> Result<Vec<Output>, TextMalformed> {
         let labels = vec![("b".to_owned(), 0.75), ("a".to_owned(), 0.25)];
-        wanted.classified(&[labels], &[3], &["a", "b"].map(str::to_owned))
+        wanted.classified(&[labels], (&[3], &["sure".to_owned()]), &["a", "b"].map(str::to_owned))
     }
 
     #[test]
@@ -153,12 +158,11 @@ mod tests {
         let all = answer(&wanted(json!({}), json!([])).unwrap()).unwrap();
         assert_eq!(all.iter().map(|o| o.name).collect::<Vec<_>>(), [LABEL, SCORE, TOKENS]);
         assert!(!all.iter().any(|output| output.binary));
-        let outputs =
-            json!([{"name": "score"}, {"name": "label", "parameters": {"binary_data": false}}]);
+        let outputs = json!([{"name": "score"}, {"name": "label", "parameters": {"binary_data": false}}, {"name": "standing"}]);
         let some = answer(&wanted(json!({"binary_data_output": true}), outputs).unwrap()).unwrap();
         assert_eq!(
             some.iter().map(|o| (o.name, o.binary)).collect::<Vec<_>>(),
-            [(SCORE, true), (LABEL, false)]
+            [(SCORE, true), (LABEL, false), (STANDING, true)]
         );
         assert!(answer(&wanted(json!({}), json!([{"name": "logits"}])).unwrap()).is_err());
     }

@@ -1,16 +1,23 @@
 use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Context as _, Result};
-use reeve_classifier::{Bundle, Classifier, Dataset, Encoded, Metrics, softmax};
+use anyhow::Result;
+use reeve_classifier::{Bundle, Classifier, ExplainSettings, Explanation, Standing};
+
+use crate::{
+    data::DataArguments,
+    judge::{Judgement, logits},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Directory of the bundle.
     #[arg(long)]
     bundle: PathBuf,
-    /// CSV file with the header `text,label`.
+    /// Labelled texts: CSV or TSV with a header, JSON lines, or Parquet, by the file's extension.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    files: DataArguments,
     /// Print the metrics as JSON.
     #[arg(long)]
     json: bool,
@@ -21,40 +28,31 @@ pub(crate) struct ClassifyArguments {
     /// Directory of the bundle.
     #[arg(long)]
     bundle: PathBuf,
+    /// Also print what each token adds to the label's logit.
+    #[arg(long)]
+    explain: bool,
+    /// Explain by leaving tokens out instead of by gradients.
+    #[arg(long, requires = "explain")]
+    occlusion: bool,
     /// The texts.
     #[arg(required = true)]
     texts: Vec<String>,
 }
 
-const BATCH: usize = 32;
-
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let bundle = Bundle::open(&arguments.bundle)?;
-    let data = Dataset::read(&arguments.data)
-        .with_context(|| format!("`{}`", arguments.data.display()))?
-        .with_labels(bundle.labels())?;
-    let texts: Vec<&str> = data.examples.iter().map(|example| example.text.as_str()).collect();
-    let pairs: Vec<(usize, usize)> = probabilities(&bundle, &texts)?
-        .iter()
-        .zip(&data.examples)
-        .filter_map(|(row, example)| Some((example.label, ranked(row).first()?.0)))
-        .collect();
-    let metrics = Metrics::of(bundle.labels(), &pairs);
+    let (data, foreign) = arguments.files.read_for(&arguments.data, bundle.labels())?;
+    let judgement = Judgement::of(&bundle, &data, &foreign)?;
     if arguments.json {
-        return Ok(serde_json::to_string_pretty(&metrics)?);
+        return Ok(serde_json::to_string_pretty(&judgement)?);
     }
-    let mut table = format!(
-        "accuracy {:.3}, macro-F1 {:.3} on {} texts\n{:<20} {:>9} {:>9} {:>9} {:>7}",
-        metrics.accuracy,
-        metrics.macro_f1,
-        metrics.texts,
-        "label",
-        "precision",
-        "recall",
-        "F1",
-        "texts"
-    );
-    for (label, m) in &metrics.labels {
+    let mut table = judgement.summary();
+    write!(
+        table,
+        "\n{:<20} {:>9} {:>9} {:>9} {:>7}",
+        "label", "precision", "recall", "F1", "texts"
+    )?;
+    for (label, m) in &judgement.metrics.labels {
         write!(
             table,
             "\n{label:<20} {:>9.3} {:>9.3} {:>9.3} {:>7}",
@@ -66,32 +64,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
 
 pub(crate) fn classify(arguments: &ClassifyArguments) -> Result<String> {
     let bundle = Bundle::open(&arguments.bundle)?;
+    let classifier = Classifier::load(&bundle, reeve_classifier::device())?;
     let texts: Vec<&str> = arguments.texts.iter().map(String::as_str).collect();
     let mut lines = Vec::new();
-    for (text, row) in texts.iter().zip(probabilities(&bundle, &texts)?) {
-        let best: Vec<String> = ranked(&row)
+    for (text, row) in texts.iter().zip(logits(&classifier, &texts)?) {
+        let answer = classifier.answer(&row);
+        let best: Vec<String> = ranked(&answer.scores)
             .iter()
             .take(3)
             .filter_map(|(index, score)| {
                 Some(format!("{} {score:.3}", bundle.labels().get(*index)?))
             })
             .collect();
-        lines.push(format!("{}  {text}", best.join(", ")));
+        let doubt = match answer.standing {
+            Standing::Sure => "",
+            Standing::Unsure => " (unsure)",
+            Standing::OutOfScope => " (out of scope)",
+        };
+        lines.push(format!("{}{doubt}  {text}", best.join(", ")));
+        if arguments.explain {
+            let settings =
+                ExplainSettings { occlusion: arguments.occlusion, ..ExplainSettings::default() };
+            let explanation = classifier.explain(text, Some(answer.label), settings)?;
+            lines.push(explained(text, &explanation)?);
+        }
     }
     Ok(lines.join("\n"))
 }
 
-/// One row of probabilities a text, in order.
-fn probabilities(bundle: &Bundle, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
-    let classifier = Classifier::load(bundle, reeve_classifier::device())?;
-    let encoded =
-        texts.iter().map(|text| classifier.encode(text)).collect::<Result<Vec<Encoded>, _>>()?;
-    let mut rows = Vec::with_capacity(texts.len());
-    for batch in encoded.chunks(BATCH) {
-        let batch: Vec<&Encoded> = batch.iter().collect();
-        rows.extend(classifier.logits(&batch)?.iter().map(|logits| softmax(logits)));
+fn explained(text: &str, explanation: &Explanation) -> Result<String> {
+    let mut lines = format!(
+        "  logit {:.3}, of nothing {:.3}; {} steps, error {:.4}",
+        explanation.logit, explanation.baseline, explanation.steps, explanation.error
+    );
+    for token in &explanation.tokens {
+        let width = token.end.saturating_sub(token.start);
+        let characters: String = text.chars().skip(token.start).take(width).collect();
+        write!(lines, "\n  {:>8.3}  {characters}", token.score)?;
     }
-    Ok(rows)
+    Ok(lines)
 }
 
 /// Label numbers with their probabilities, the most likely first.

@@ -1,9 +1,15 @@
 //! `reeve-train`: makes classifier bundles and judges them.
 
+mod card;
+mod data;
 mod evaluate;
 mod fit;
 mod import;
+mod judge;
+mod lines;
+mod report;
 mod sample;
+mod sign;
 mod tag;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -23,14 +29,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a classifier on a CSV file with the header `text,label`.
-    Fit(fit::Arguments),
-    /// Make a bundle of weights that PyTorch saved (`torch.save(model.state_dict(), …)`).
+    /// Train a classifier on labelled texts.
+    Fit(Box<fit::Arguments>),
+    /// Make a bundle of weights or a module that PyTorch saved.
     Import(import::Arguments),
-    /// Judge a bundle by a labelled CSV file.
+    /// Judge a bundle by labelled texts.
     Evaluate(evaluate::Arguments),
     /// Print the labels of texts.
     Classify(evaluate::ClassifyArguments),
+    /// Vouch for a bundle with a key.
+    Sign(sign::Sign),
+    /// Check a bundle and who vouches for it.
+    Verify(sign::Verify),
     /// Networks that find names and addresses.
     #[command(subcommand)]
     Tag(tag::Command),
@@ -54,6 +64,8 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Classify(arguments) => evaluate::classify(&arguments),
+        Command::Sign(arguments) => sign::sign(&arguments),
+        Command::Verify(arguments) => sign::verify(&arguments),
         Command::Tag(command) => tag::run(&command),
         Command::Sample { out, seed } => sample::write(&out, seed)
             .map(|rows| format!("{rows} texts written to {}", out.display())),

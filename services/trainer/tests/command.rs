@@ -58,6 +58,139 @@ fn the_sample_trains_well_in_seconds_and_redaction_does_not_hurt() {
 }
 
 #[test]
+fn a_killed_training_is_resumed_and_comes_to_the_same_bundle() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    succeed(dir, &["sample", "--out", "sample.csv"]);
+    let fit = "fit --data sample.csv --no-baseline --epochs 4 --wide-buckets 4096 \
+               --readout-dropout 0.2 --optimizer adam --patience 3 --checkpoint-every 20";
+    let with = |more: &[&'static str]| -> Vec<&str> {
+        fit.split_ascii_whitespace().chain(more.iter().copied()).collect()
+    };
+    let (whole, _) = succeed(dir, &with(&["--out", "whole"]));
+    let digest = |said: &str| said.lines().last().unwrap().to_owned();
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_reeve-train"))
+        .args(with(&["--out", "killed"]))
+        .current_dir(dir)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let state = dir.join("killed.training/state.json");
+    // In the middle of the second epoch or later.
+    let far_enough = || {
+        let state: Option<serde_json::Value> =
+            fs::read(&state).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        state.is_some_and(|state| {
+            state["standing"]["epochs"].as_u64() >= Some(1)
+                && state["standing"]["batches"].as_u64() > Some(0)
+        })
+    };
+    while !far_enough() {
+        assert!(child.try_wait().unwrap().is_none(), "it was over before it could be killed");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!dir.join("killed").exists());
+
+    // With another recipe it is another training.
+    let other = train(dir, &with(&["--out", "killed", "--resume", "--seed", "2"]));
+    let reason = String::from_utf8(other.stderr).unwrap();
+    assert!(!other.status.success() && reason.contains("another recipe"), "{reason}");
+
+    let (resumed, progress) = succeed(dir, &with(&["--out", "killed", "--resume"]));
+    assert!(!progress.contains("epoch 1/"), "what was done is not done again: {progress}");
+    assert_eq!(digest(&resumed), digest(&whole));
+    assert!(!dir.join("killed.training").exists());
+}
+
+#[test]
+fn a_training_is_reported_with_its_baseline_and_a_bundle_is_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut csv = String::from("utterance,intent\n");
+    for n in 0..60 {
+        csv += &format!("where is the parcel {n},delivery\nthe invoice {n} is wrong,billing\n");
+        csv += &format!("what is the weather in town {n},oos\n");
+    }
+    fs::write(dir.join("texts.csv"), &csv).unwrap();
+    let fit = "fit --data texts.csv --test texts.csv --text-column utterance \
+               --label-column intent --out-of-scope-label oos --out model --report report \
+               --epochs 4 --sure-accuracy 0.9 --in-scope-loss 0.05 --risk-class limited";
+    let (said, _) = succeed(dir, &fit.split_ascii_whitespace().collect::<Vec<_>>());
+    for part in ["McNemar's p", "out of scope", "calibration error", "sure of"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("report/report.json")).unwrap()).unwrap();
+    assert_eq!(report["history"].as_array().unwrap().len(), 4);
+    assert_eq!(report["test"]["out_of_scope"]["texts"], 60);
+    assert_eq!(report["test"]["labels"].as_object().unwrap().len(), 2);
+    for picture in ["loss", "accuracy", "reliability"] {
+        let svg = fs::read_to_string(dir.join(format!("report/{picture}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<polyline"), "{picture}");
+    }
+    let card = fs::read_to_string(dir.join("model/card.json")).unwrap();
+    assert!(card.contains("\"limited\"") && card.contains("first 128 tokens"), "{card}");
+    // The report's recipe is one that can be used again.
+    fs::write(dir.join("recipe.json"), report["recipe"].to_string()).unwrap();
+    let again =
+        fit.replace("--epochs 4", "--recipe recipe.json").replace("--out model", "--out again");
+    let (again, _) = succeed(dir, &again.split_ascii_whitespace().collect::<Vec<_>>());
+    let last = |said: &str| said.lines().last().unwrap().to_owned();
+    assert_eq!(last(&again), last(&said));
+
+    let explain = ["classify", "--bundle", "model", "--explain", "the invoice is wrong"];
+    let (explained, _) = succeed(dir, &explain);
+    assert!(explained.contains("invoice") && explained.contains("steps"), "{explained}");
+
+    succeed(dir, &["sign", "--bundle", "model", "--key", "model.key"]);
+    let verify = ["verify", "--bundle", "model", "--key", "model.pub"];
+    assert!(succeed(dir, &verify).0.contains("signed by this key"));
+    fs::copy(dir.join("again/tokenizer.json"), dir.join("model/tokenizer.json")).unwrap();
+    succeed(dir, &verify);
+    let card = dir.join("model/card.json");
+    fs::write(&card, fs::read_to_string(&card).unwrap().replace("limited", "minimal")).unwrap();
+    assert!(!train(dir, &verify).status.success());
+}
+
+#[test]
+fn weights_under_other_names_are_recognised_and_a_module_is_taken_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/pytorch");
+    let words: String = (1..40).map(|n| format!(", \"w{n}\": {n}")).collect();
+    let tokenizer = format!(
+        r#"{{"version": "1.0", "added_tokens": [], "pre_tokenizer": {{"type": "Whitespace"}},
+        "model": {{"type": "WordLevel", "vocab": {{"[UNK]": 0{words}}}, "unk_token": "[UNK]"}}}}"#
+    );
+    fs::write(dir.join("tokenizer.json"), tokenizer).unwrap();
+    fs::write(dir.join("labels.txt"), "a\nb\nc\n").unwrap();
+    let rest = "--tokenizer tokenizer.json --labels labels.txt --out imported --name imported \
+                --intended-use tests --languages en --license MIT";
+    for (option, file) in [
+        ("--weights", "before-1.6.pth"),
+        ("--weights", "shapes/lstm-2-both.pth"),
+        ("--script", "shapes/script.pt"),
+    ] {
+        let file = format!("{fixture}/{file}");
+        let arguments: Vec<&str> =
+            ["import", option, &file].into_iter().chain(rest.split_ascii_whitespace()).collect();
+        succeed(dir, &arguments);
+        let (line, _) = succeed(dir, &["classify", "--bundle", "imported", "w1 w2 w3"]);
+        assert!(line.contains("a ") && line.contains("b ") && line.contains("c "), "{line}");
+    }
+    let transformer = format!("{fixture}/shapes/transformer-1.pth");
+    let arguments: Vec<&str> = ["import", "--weights", &transformer]
+        .into_iter()
+        .chain(rest.split_ascii_whitespace())
+        .collect();
+    let refused = String::from_utf8(train(dir, &arguments).stderr).unwrap();
+    assert!(refused.contains("no LSTM"), "{refused}");
+}
+
+#[test]
 fn pytorchs_weights_become_a_bundle_or_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

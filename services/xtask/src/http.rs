@@ -35,3 +35,14 @@ pub(crate) fn post(url: &str, bearer: &str, body: &Value) -> anyhow::Result<Answ
     let text = response.into_body().read_to_string()?;
     Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
 }
+
+/// Posts a body with headers; what is answered with 200.
+pub(crate) fn ask(url: &str, headers: &[(&str, &str)], body: &str) -> Option<String> {
+    let mut request = agent(Duration::from_secs(20)).post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send(body).ok()?;
+    let good = answer.status() == 200;
+    answer.into_body().read_to_string().ok().filter(|_| good)
+}

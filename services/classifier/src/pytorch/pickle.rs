@@ -2,7 +2,10 @@
 //! running anything. Opcodes: Python's Lib/pickletools.py, protocols 2 to 5. A file can name only
 //! the globals of [`Global`]; anything else is refused by name.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use super::PytorchError;
 
@@ -83,11 +86,12 @@ pub(super) enum Value {
     Text(Rc<str>),
     Tuple(Tuple),
     Dict(usize),
-    List,
+    List(usize),
     Global(Global),
     Storage(Rc<str>, Element, u64),
     Tensor(Rc<TensorView>),
-    /// A number that no weight needs: a float or a boolean of an optimiser's state.
+    Bool(bool),
+    /// A number that no weight needs: a float of an optimiser's state.
     Scalar,
 }
 
@@ -103,9 +107,16 @@ pub(super) struct Tuple {
 pub(super) struct Pickle {
     pub(super) top: Value,
     dicts: Vec<Vec<(Value, Value)>>,
+    lists: Vec<Vec<Value>>,
+    storages: BTreeMap<Rc<str>, Element>,
 }
 
 impl Pickle {
+    /// The keys of all storages that it names, and what each holds.
+    pub(super) const fn storages(&self) -> &BTreeMap<Rc<str>, Element> {
+        &self.storages
+    }
+
     /// The entries of a dictionary whose keys are text, in the file's order.
     pub(super) fn entries(&self, value: &Value) -> Option<Vec<(Rc<str>, Value)>> {
         let Value::Dict(index) = value else { return None };
@@ -118,6 +129,16 @@ impl Pickle {
             })
             .collect()
     }
+
+    /// The items of a list of text.
+    pub(super) fn texts(&self, value: &Value) -> Option<Vec<Rc<str>>> {
+        let Value::List(index) = value else { return None };
+        let text = |item: &Value| match item {
+            Value::Text(text) => Some(Rc::clone(text)),
+            _ => None,
+        };
+        self.lists.get(*index)?.iter().map(text).collect()
+    }
 }
 
 /// Values that one file may make. Each takes at least a byte, and some 32 here.
@@ -126,9 +147,16 @@ const DEPTH_MAX: u8 = 32;
 const DIMENSIONS_MAX: usize = 8;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Pickle, PytorchError> {
+    read_first(&mut &*bytes)
+}
+
+/// Reads one pickle and leaves what comes behind it.
+pub(super) fn read_first(bytes: &mut &[u8]) -> Result<Pickle, PytorchError> {
     let mut machine = Machine { input: bytes, ..Machine::default() };
     let top = machine.run()?;
-    Ok(Pickle { top, dicts: machine.dicts })
+    *bytes = machine.input;
+    let Machine { dicts, lists, storages, .. } = machine;
+    Ok(Pickle { top, dicts, lists, storages })
 }
 
 #[derive(Default)]
@@ -139,6 +167,8 @@ struct Machine<'a> {
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
     dicts: Vec<Vec<(Value, Value)>>,
+    lists: Vec<Vec<Value>>,
+    storages: BTreeMap<Rc<str>, Element>,
     made: usize,
 }
 
@@ -164,7 +194,7 @@ impl<'a> Machine<'a> {
                     self.marks.push(self.stack.len());
                 }
                 b'N' => self.push(Value::None)?,
-                0x88 | 0x89 => self.push(Value::Scalar)?,
+                0x88 | 0x89 => self.push(Value::Bool(opcode == 0x88))?,
                 b'G' => {
                     self.take(8)?;
                     self.push(Value::Scalar)?;
@@ -182,6 +212,10 @@ impl<'a> Machine<'a> {
                     self.push(Value::Int(number.into()))?;
                 }
                 0x8a => self.long()?,
+                b'U' => {
+                    let [length] = self.array()?;
+                    self.text(length.into())?;
+                }
                 b'X' => {
                     let length = u32::from_le_bytes(self.array()?);
                     self.text(length.into())?;
@@ -211,9 +245,18 @@ impl<'a> Machine<'a> {
                     self.push_tuple(items)?;
                 }
                 b'}' => self.push_dict()?,
-                b']' => self.push(Value::List)?,
-                b'a' => self.pop().map(drop)?,
-                b'e' => self.pop_to_mark().map(drop)?,
+                b']' => {
+                    self.lists.push(Vec::new());
+                    self.push(Value::List(self.lists.len().saturating_sub(1)))?;
+                }
+                b'a' => {
+                    let item = self.pop()?;
+                    self.append(vec![item])?;
+                }
+                b'e' => {
+                    let items = self.pop_to_mark()?;
+                    self.append(items)?;
+                }
                 b's' => {
                     let (value, key) = (self.pop()?, self.pop()?);
                     self.set_items(vec![key, value])?;
@@ -278,12 +321,12 @@ impl<'a> Machine<'a> {
         self.push(Value::Text(text.into()))
     }
 
-    /// LONG1: little-endian two's complement of up to 8 bytes.
+    /// LONG1: little-endian two's complement; of more than 8 bytes it is nothing that is needed.
     fn long(&mut self) -> Result<(), PytorchError> {
         let [length] = self.array()?;
         let bytes = self.take(length.into())?;
         if bytes.len() > 8 {
-            return Err(malformed("a number of more than 64 bits"));
+            return self.push(Value::Scalar);
         }
         let fill = if bytes.last().is_some_and(|byte| *byte >= 0x80) { 0xff } else { 0 };
         let mut number = [fill; 8];
@@ -353,6 +396,15 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark))
     }
 
+    fn append(&mut self, items: Vec<Value>) -> Result<(), PytorchError> {
+        let Some(Value::List(index)) = self.stack.last() else {
+            return Err(malformed("items for what is not a list"));
+        };
+        let list = self.lists.get_mut(*index).ok_or_else(|| malformed("no such list"))?;
+        list.extend(items);
+        Ok(())
+    }
+
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), PytorchError> {
         let Some(Value::Dict(index)) = self.stack.last() else {
             return Err(malformed("items for what is not a dictionary"));
@@ -378,7 +430,8 @@ impl<'a> Machine<'a> {
         self.push(value.ok_or_else(|| malformed("a reference to nothing"))?)
     }
 
-    /// BINPERSID: `("storage", type, key, location, number of elements)`.
+    /// BINPERSID: `("storage", type, key, location, number of elements)`, before 1.6 with None for
+    /// a view behind it.
     fn persistent(&mut self) -> Result<(), PytorchError> {
         let Value::Tuple(tuple) = self.pop()? else {
             return Err(malformed("a persistent id that is not a tuple"));
@@ -390,8 +443,10 @@ impl<'a> Machine<'a> {
                 Value::Text(key),
                 Value::Text(_),
                 Value::Int(elements),
-            ] if &**kind == "storage" => {
+                rest @ ..,
+            ] if &**kind == "storage" && matches!(rest, [] | [Value::None]) => {
                 let elements = unsigned(&Value::Int(*elements))?;
+                self.storages.insert(Rc::clone(key), *element);
                 self.push(Value::Storage(Rc::clone(key), *element, elements))
             }
             _ => Err(malformed("a persistent id that is not a storage")),

@@ -12,12 +12,11 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use reeve_classifier::{
-    Activation, Bundle, Card, Loss, Metrics, Optimizer, Recipe, TaggedText, Tagger, TrainingData,
-    span_metrics,
+    Bundle, Card, Metrics, Optimizer, Recipe, TaggedText, Tagger, TrainingData, span_metrics,
 };
 use reeve_domain::{Digest, SystemClock};
 
-use crate::fit::Lines;
+use crate::lines::Lines;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -157,10 +156,7 @@ fn fit(arguments: &Fit) -> Result<String> {
     let recipe = Recipe {
         epochs: arguments.epochs,
         learning_rate: arguments.learning_rate,
-        momentum: 0.9,
         optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
-        activation: Activation::None,
         embedding: arguments.embedding,
         hidden: arguments.hidden,
         batch: arguments.batch,
@@ -168,6 +164,7 @@ fn fit(arguments: &Fit) -> Result<String> {
         vocabulary: arguments.vocabulary,
         unknown_share: arguments.hidden_share,
         seed: arguments.seed,
+        ..Recipe::default()
     };
     let clock = SystemClock::default();
     let mut lines = Lines::new(&clock);
@@ -197,6 +194,7 @@ fn fit(arguments: &Fit) -> Result<String> {
             validated_on: fitted.metrics.texts,
         }),
         metrics: Some(fitted.metrics.clone()),
+        ..Card::default()
     };
     let bundle = Bundle::write(&arguments.out, fitted.into_parts(card))?;
     let metrics = bundle.card().metrics.as_ref().context("no metrics")?;

@@ -19,11 +19,19 @@ use crate::{
 const SCRIPT: &str = r#"wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 @HEADERS@
-wrk.body = [==[@BODY@]==]
+@BODY@
 local bad = 0
+requests, turn = {}, 0
 local threads = {}
 function setup(thread) table.insert(threads, thread) end
-function init() refused = 0 end
+function init()
+  refused = 0
+  for i, body in ipairs(bodies) do requests[i] = wrk.format(nil, nil, nil, body) end
+end
+function request()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
 function response(status) if status ~= 200 then refused = refused + 1 end end
 function done(summary, latency)
   for _, thread in ipairs(threads) do bad = bad + thread:get("refused") end
@@ -58,11 +66,34 @@ impl Target {
         headers: &[(&str, &str)],
         body: &str,
     ) -> anyhow::Result<Self> {
+        Self::written(script, url, headers, &format!("bodies = {{ [==[{body}]==] }}"))
+    }
+
+    /// Posts of a file's lines to `url`, by turns.
+    pub(super) fn lines(
+        script: &Path,
+        url: String,
+        headers: &[(&str, &str)],
+        bodies: &Path,
+    ) -> anyhow::Result<Self> {
+        let bodies = bodies.display();
+        let read = format!(
+            "bodies = {{}}\nfor line in io.lines(\"{bodies}\") do bodies[#bodies + 1] = line end"
+        );
+        Self::written(script, url, headers, &read)
+    }
+
+    fn written(
+        script: &Path,
+        url: String,
+        headers: &[(&str, &str)],
+        bodies: &str,
+    ) -> anyhow::Result<Self> {
         let lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("wrk.headers[\"{name}\"] = \"{value}\""))
             .collect();
-        let text = SCRIPT.replace("@HEADERS@", &lines.join("\n")).replace("@BODY@", body);
+        let text = SCRIPT.replace("@HEADERS@", &lines.join("\n")).replace("@BODY@", bodies);
         std::fs::write(script, text)?;
         Ok(Self { url, script: script.to_owned() })
     }

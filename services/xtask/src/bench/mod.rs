@@ -4,9 +4,11 @@ mod gateway;
 mod ledger;
 mod load;
 mod machine;
+mod peers;
 mod pod;
 mod policy;
 mod privacy;
+mod quality;
 mod report;
 
 use std::{
@@ -24,7 +26,8 @@ use crate::{place, signals};
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What is measured, all if none: gateway, pod, ledger, privacy, policy.
+    /// What is measured, all but the last if none: gateway, pod, ledger, privacy, policy, quality
+    /// (of trained networks; more than an hour).
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Write the figures to this file as JSON.
@@ -61,6 +64,8 @@ pub(crate) struct Figures {
     privacy: Option<Vec<privacy::Figures>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<policy::Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<Vec<quality::Figures>>,
 }
 
 /// A directory that is gone when this is.
@@ -88,7 +93,7 @@ impl Drop for Scratch {
 
 /// `./x bench`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    const NAMES: [&str; 5] = ["gateway", "pod", "ledger", "privacy", "policy"];
+    const NAMES: [&str; 6] = ["gateway", "pod", "ledger", "privacy", "policy", "quality"];
     if let Some(name) = arguments.names.iter().find(|name| !NAMES.contains(&name.as_str())) {
         bail!("there is no measurement `{name}`; they are: {}", NAMES.join(", "));
     }
@@ -100,7 +105,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Window { warm_up_s: 5, measured_s: 25, repetitions: 4 }
     };
     signals::listen()?;
-    if ["gateway", "pod"].into_iter().any(wanted) {
+    let quality = arguments.names.iter().any(|name| name == "quality");
+    if quality || ["gateway", "pod"].into_iter().any(wanted) {
         crate::build::programs(crate::build::Profile::Release)?;
     }
     let scratch = Scratch::new()?;
@@ -112,6 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ledger: None,
         privacy: None,
         policy: None,
+        quality: None,
     };
     if wanted("gateway") {
         figures.gateway = Some(gateway::measure(scratch.path(), window)?);
@@ -128,7 +135,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if wanted("policy") {
         figures.policy = Some(policy::measure(window)?);
     }
-    let text = report::tables(&figures);
+    if quality {
+        figures.quality = Some(quality::measure(scratch.path(), arguments.quick)?);
+    }
+    let mut text = report::tables(&figures);
+    if let Some(quality) = figures.quality.as_deref().filter(|all| !all.is_empty()) {
+        text += &format!("\n{}", quality::table(quality));
+    }
     println!("\n{text}");
     if let Some(file) = &arguments.json {
         fs::write(place::data(file)?, serde_json::to_vec_pretty(&figures)?)?;

@@ -1,95 +1,262 @@
-//! The pod over HTTP, beside the bare forward pass with as many workers.
+//! The pod over HTTP beside other model servers with the same weights, and beside the bare forward
+//! pass: the article's network, texts of 64 tokens and of real lengths.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{
     Window,
     load::{Server, Target},
-    median, model,
+    median, peers,
 };
 use crate::{
     build::Profile,
-    process, say,
-    step::{command, output},
+    place, process, say,
+    step::{command, output, quietly},
     up::{self, Ports},
 };
 
-const CONNECTIONS: u32 = 32;
-/// Both are measured with one, so that wrk has the other core.
-const WORKERS: &str = "1";
-const BODY: &str = r#"{"parameters":{"top_k":1},"inputs":[{"name":"text","shape":[1],"datatype":"BYTES","data":["I was charged twice, please write to [EMAIL_ADDRESS]"]}]}"#;
+const CONNECTIONS: [u32; 3] = [1, 32, 256];
+/// Every server stands on this core with one worker, wrk on the other.
+const CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+const PRECISIONS: [&str; 3] = ["fp32", "bf16", "int8"];
 
-/// Texts a second.
+/// What was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
-    pub(super) pod_per_second: f64,
-    pub(super) pod_p50_us: f64,
-    pub(super) pod_p99_us: f64,
+    pub(super) lines: Vec<Line>,
+    /// Texts a second by length of the texts, precision and size of the batch.
+    pub(super) forward: Vec<Forward>,
+    /// From the start of the process to the first answer, which was compared with libtorch's.
+    pub(super) cold_start_ms: f64,
+    /// Why other servers were left out.
+    pub(super) left_out: Vec<String>,
+}
+
+/// One server under one load.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    pub(super) server: String,
+    pub(super) precision: String,
+    pub(super) texts: &'static str,
     pub(super) connections: u32,
-    /// By size of the batch.
-    pub(super) forward_per_second: BTreeMap<u32, f64>,
+    pub(super) per_second: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    pub(super) memory_mb: Option<u64>,
+}
+
+/// The forward pass in a loop, on one core.
+#[derive(Debug, Serialize)]
+pub(super) struct Forward {
+    pub(super) texts: &'static str,
+    pub(super) precision: &'static str,
+    pub(super) per_second: BTreeMap<u32, f64>,
+}
+
+/// Weights and texts that all servers get.
+struct Work {
+    texts: &'static str,
+    home: PathBuf,
 }
 
 /// Measures.
 pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures> {
-    let home = scratch.join("pod");
-    let bundle = model()?;
-    // `reeve init` makes the key pair of the warrants.
-    fs::create_dir_all(home.join("models"))?;
-    let key = home.join("secrets/warrant.key");
-    init(&home)?;
-    let [port] = process::free_ports()?;
-    let address = process::loopback(port).to_string();
-    let mut pod = Command::new(Profile::Release.program("reeve-pod"));
-    pod.arg("--bundle").arg(&bundle).arg("--warrant-key").arg(home.join("secrets/warrant.pub"));
-    pod.args(["--region", "eu-west", "--listen", &address, "--workers", WORKERS]);
-    let mut server = Server::start(&pod, None, &home.join("pod.log"))?;
-    server.wait(&format!("http://{address}/v2/health/ready"))?;
-
-    let mut warrant = command(
-        "cargo",
-        &["run", "-q", "--release", "-p", "reeve-protocol", "--example", "warrant", "--"],
-    );
-    warrant.arg(&key).arg("eu-west").arg(&bundle);
-    let warrant = output(warrant)?;
-    let headers = [("Reeve-Warrant", warrant.trim())];
-    let url = format!("http://{address}/v2/models/sample/infer");
-    let target = Target::new(&home.join("pod.lua"), url, &headers, BODY)?;
-    target.load(None, CONNECTIONS, window.warm_up())?;
-    let mut measured = Vec::new();
-    for repetition in 1..=window.repetitions {
-        let work = say::begin(&format!("pod: {CONNECTIONS} connections, window {repetition}"));
-        measured.push(target.load(None, CONNECTIONS, window.measured())?);
-        work.done();
+    let build =
+        ["build", "--release", "-p", "reeve-protocol", "-p", "reeve-classifier", "--examples"];
+    quietly(command("cargo", &build), &scratch.join("examples.txt"))?;
+    let mut works = vec![make("64 tokens", &scratch.join("article"), None)?];
+    match clinc_lengths(scratch)? {
+        Some(lengths) => {
+            works.push(make("lengths of CLINC150", &scratch.join("clinc"), Some(&lengths))?);
+        }
+        None => println!("no CLINC150 beside the checkout: its lengths are left out"),
     }
-    drop(server);
-
-    // One text again and again, the pod's: what is compared is the way to it.
-    let corpus = home.join("text.csv");
-    fs::write(
-        &corpus,
-        "text,label\n\"I was charged twice, please write to [EMAIL_ADDRESS]\",billing\n\
-         \"I was charged twice, please write to [EMAIL_ADDRESS] \",other\n",
-    )?;
-    let work = say::begin("pod: the bare forward pass");
-    let mut forward = command(
-        "cargo",
-        &["run", "-q", "--release", "-p", "reeve-classifier", "--example", "forward", "--"],
-    );
-    forward.arg(&bundle).arg(&corpus).arg(window.measured_s.to_string()).arg(WORKERS);
-    let forward_per_second = serde_json::from_str(output(forward)?.trim())?;
-    work.done();
-    Ok(Figures {
-        pod_per_second: median(measured.iter().map(|m| m.per_second).collect()),
-        pod_p50_us: median(measured.iter().map(|m| m.p50_us).collect()),
-        pod_p99_us: median(measured.iter().map(|m| m.p99_us).collect()),
-        connections: CONNECTIONS,
-        forward_per_second,
-    })
+    let mut figures = Figures {
+        lines: Vec::new(),
+        forward: Vec::new(),
+        cold_start_ms: 0.0,
+        left_out: Vec::new(),
+    };
+    for work in &works {
+        for precision in ["libtorch", "fp32", "bf16", "int8"] {
+            figures.forward.push(forward(work, precision, window)?);
+        }
+    }
+    let pods = Pods::new(scratch)?;
+    for work in &works {
+        for precision in PRECISIONS {
+            let server = pods.start(work, precision)?;
+            measure_one(&mut figures, work, ("reeve-pod", precision), &server, window)?;
+        }
+    }
+    figures.cold_start_ms = pods.cold_start(&works)?;
+    let (peers, left_out) = peers::all(scratch)?;
+    figures.left_out = left_out;
+    for peer in peers {
+        for work in &works {
+            let server = peer.start(&work.home, CORE)?;
+            measure_one(&mut figures, work, (&peer.name, peer.precision), &server, window)?;
+        }
+    }
+    Ok(figures)
 }
 
-fn init(home: &Path) -> anyhow::Result<()> {
-    up::init(Profile::Release, home, &Ports::free()?)
+/// A server that runs, and where it is asked.
+pub(super) struct Running {
+    pub(super) server: Server,
+    pub(super) target: Target,
+}
+
+fn measure_one(
+    figures: &mut Figures,
+    work: &Work,
+    (name, precision): (&str, &str),
+    running: &Running,
+    window: Window,
+) -> anyhow::Result<()> {
+    running.target.load(Some(LOAD_CORE), 32, window.warm_up())?;
+    for connections in CONNECTIONS {
+        let said = say::begin(&format!(
+            "pod: {name} {precision}, {}, {connections} connections",
+            work.texts
+        ));
+        let mut measured = Vec::new();
+        for _ in 0..window.repetitions {
+            measured.push(running.target.load(Some(LOAD_CORE), connections, window.measured())?);
+        }
+        said.done();
+        figures.lines.push(Line {
+            server: name.to_owned(),
+            precision: precision.to_owned(),
+            texts: work.texts,
+            connections,
+            per_second: median(measured.iter().map(|m| m.per_second).collect()),
+            p50_us: median(measured.iter().map(|m| m.p50_us).collect()),
+            p99_us: median(measured.iter().map(|m| m.p99_us).collect()),
+            memory_mb: running.server.memory_mb(),
+        });
+    }
+    Ok(())
+}
+
+fn example(name: &str) -> PathBuf {
+    place::target().join("release/examples").join(name)
+}
+
+fn make(texts: &'static str, home: &Path, lengths: Option<&Path>) -> anyhow::Result<Work> {
+    fs::create_dir_all(home)?;
+    let mut article = Command::new(example("article"));
+    article.arg(home).args(lengths);
+    output(article)?;
+    // Bodies of requests: texts for the pod, ids for the others, which have no tokenizer. That is
+    // in the others' favour.
+    let lines = |file: &str, body: fn(Value) -> Value| -> anyhow::Result<String> {
+        let text = fs::read_to_string(home.join(file))?;
+        let bodies = text.lines().map(|line| Ok(body(serde_json::from_str(line)?).to_string()));
+        Ok(bodies.collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
+    };
+    let pod = |text: Value| {
+        let input = json!({ "name": "text", "shape": [1], "datatype": "BYTES", "data": [text] });
+        json!({ "parameters": { "top_k": 4 }, "inputs": [input] })
+    };
+    fs::write(home.join("pod.jsonl"), lines("texts.jsonl", pod)?)?;
+    fs::write(home.join("peer.jsonl"), lines("ids.jsonl", |ids| json!({ "ids": ids }))?)?;
+    Ok(Work { texts, home: home.to_owned() })
+}
+
+/// How many words the test questions of CLINC150 have, where the data stand beside the checkout.
+#[expect(clippy::disallowed_methods, reason = "where data are, as REEVE_CACHE is")]
+fn clinc_lengths(scratch: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let data = std::env::var_os("REEVE_DATA").map(PathBuf::from);
+    let data = data.unwrap_or_else(|| place::root().join("../shared/data"));
+    let Ok(bytes) = fs::read(data.join("text/clinc150/data_full.json")) else { return Ok(None) };
+    let all: BTreeMap<String, Vec<(String, String)>> = serde_json::from_slice(&bytes)?;
+    let questions = all.get("test").cloned().unwrap_or_default();
+    let count = |(text, _): &(String, String)| text.split_whitespace().count().clamp(1, 64);
+    // Spread over the set, which is sorted by intent.
+    let lengths: Vec<usize> = questions.iter().step_by(8).map(count).collect();
+    let file = scratch.join("lengths.json");
+    fs::write(&file, serde_json::to_vec(&lengths)?)?;
+    Ok(Some(file))
+}
+
+fn forward(work: &Work, precision: &'static str, window: Window) -> anyhow::Result<Forward> {
+    let said = say::begin(&format!("pod: the bare pass, {}, {precision}", work.texts));
+    let mut forward = command("taskset", &["-c", CORE]);
+    forward.arg(example("forward")).arg(work.home.join("bundle"));
+    forward.arg(work.home.join("texts.jsonl"));
+    forward.args([&window.measured_s.div_ceil(5).to_string(), "1", precision]);
+    let per_second = serde_json::from_str(output(forward)?.trim())?;
+    said.done();
+    Ok(Forward { texts: work.texts, precision, per_second })
+}
+
+/// Pods that only the measurement calls.
+struct Pods {
+    home: PathBuf,
+}
+
+impl Pods {
+    fn new(scratch: &Path) -> anyhow::Result<Self> {
+        let home = scratch.join("pod");
+        // `reeve init` makes the key pair of the warrants.
+        fs::create_dir_all(home.join("models"))?;
+        up::init(Profile::Release, &home, &Ports::free()?)?;
+        Ok(Self { home })
+    }
+
+    fn warrant(&self, work: &Work) -> anyhow::Result<String> {
+        let mut warrant = Command::new(example("warrant"));
+        warrant.arg(self.home.join("secrets/warrant.key")).arg("eu-west");
+        warrant.arg(work.home.join("bundle"));
+        Ok(output(warrant)?.trim().to_owned())
+    }
+
+    fn command(&self, work: &Work, precision: &str, address: &str) -> Command {
+        let mut pod = Command::new(Profile::Release.program("reeve-pod"));
+        pod.arg("--bundle").arg(work.home.join("bundle"));
+        pod.arg("--warrant-key").arg(self.home.join("secrets/warrant.pub"));
+        pod.args(["--region", "eu-west", "--listen", address, "--workers", "1"]);
+        pod.args(["--precision", precision, "--log", "warn"]);
+        pod
+    }
+
+    fn start(&self, work: &Work, precision: &str) -> anyhow::Result<Running> {
+        let [port] = process::free_ports()?;
+        let address = process::loopback(port).to_string();
+        let pod = self.command(work, precision, &address);
+        let mut server = Server::start(&pod, Some(CORE), &self.home.join("pod.log"))?;
+        server.wait(&format!("http://{address}/v2/health/ready"))?;
+        let warrant = self.warrant(work)?;
+        let url = format!("http://{address}/v2/models/article/infer");
+        let headers = [("Reeve-Warrant", warrant.as_str())];
+        let bodies = work.home.join("pod.jsonl");
+        let target = Target::lines(&self.home.join("pod.lua"), url, &headers, &bodies)?;
+        Ok(Running { server, target })
+    }
+
+    /// The median of starts on both cores, files in memory.
+    fn cold_start(&self, works: &[Work]) -> anyhow::Result<f64> {
+        let Some(work) = works.first() else { return Ok(f64::NAN) };
+        let said = say::begin("pod: from its start to the first answer");
+        let warrant = self.warrant(work)?;
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let [port] = process::free_ports()?;
+            let address = process::loopback(port).to_string();
+            let pod = self.command(work, "fp32", &address);
+            times.push(peers::first_answer(&pod, &address, &warrant, &work.home)?);
+        }
+        said.done();
+        Ok(median(times))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Figures, policy, privacy};
+use super::{Figures, pod, policy, privacy};
 
 /// The figures as tables in Markdown.
 pub(super) fn tables(figures: &Figures) -> String {
@@ -39,18 +39,7 @@ fn write_tables(out: &mut String, figures: &Figures) -> std::fmt::Result {
         }
     }
     if let Some(pod) = &figures.pod {
-        writeln!(out, "\n## Pod\n\n| | texts/s | p50 | p99 |\n|---|---:|---:|---:|")?;
-        writeln!(
-            out,
-            "| pod over HTTP, {} connections, one text a call | {:.0} | {:.2} ms | {:.2} ms |",
-            pod.connections,
-            pod.pod_per_second,
-            pod.pod_p50_us / 1000.0,
-            pod.pod_p99_us / 1000.0
-        )?;
-        for (batch, per_second) in &pod.forward_per_second {
-            writeln!(out, "| bare forward pass, batch of {batch} | {per_second:.0} | | |")?;
-        }
+        write_pod(out, pod)?;
     }
     if let Some(ledger) = &figures.ledger {
         writeln!(out, "\n## Ledger\n\n| writers | records/s | p50 | p99 |\n|---|---:|---:|---:|")?;
@@ -73,6 +62,50 @@ fn write_tables(out: &mut String, figures: &Figures) -> std::fmt::Result {
     }
     if let Some(policy) = &figures.policy {
         write_policy(out, policy)?;
+    }
+    Ok(())
+}
+
+fn write_pod(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
+    writeln!(out, "\n## Pod\n")?;
+    writeln!(out, "| server | precision | texts | connections | texts/s | p50 | p99 | memory |")?;
+    writeln!(out, "|---|---|---|---:|---:|---:|---:|---:|")?;
+    for line in &pod.lines {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {:.0} | {:.2} ms | {:.2} ms | {} MB |",
+            line.server,
+            line.precision,
+            line.texts,
+            line.connections,
+            line.per_second,
+            line.p50_us / 1000.0,
+            line.p99_us / 1000.0,
+            line.memory_mb.map_or_else(|| "?".to_owned(), |mb| mb.to_string()),
+        )?;
+    }
+    let sizes = pod.forward.first().map(|forward| forward.per_second.keys()).into_iter().flatten();
+    let sizes: Vec<u32> = sizes.copied().collect();
+    write!(out, "\n| bare forward pass | precision |")?;
+    for size in &sizes {
+        write!(out, " batch of {size} |")?;
+    }
+    writeln!(out, "\n|---|---|{}", "---:|".repeat(sizes.len()))?;
+    for forward in &pod.forward {
+        write!(out, "| {} | {} |", forward.texts, forward.precision)?;
+        for size in &sizes {
+            let rate = forward.per_second.get(size).copied().unwrap_or(f64::NAN);
+            write!(out, " {rate:.0}/s |")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(
+        out,
+        "\nFrom the start of the process to the first answer, compared with libtorch's: {:.0} ms.",
+        pod.cold_start_ms
+    )?;
+    for left_out in &pod.left_out {
+        writeln!(out, "\nLeft out: {left_out}.")?;
     }
     Ok(())
 }
@@ -169,8 +202,11 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          SQLite in the same process. nginx is a plain reverse proxy. Both \
          stand on core 0 in front of the same upstream, an nginx that answers a fixed body, on core \
          1 with wrk; they take turns. `upstream alone` is the floor.\n\
-         * **Pod**: `reeve-pod` with one worker, against its forward pass (tokenizer included) in a \
-         loop.\n\
+         * **Pod**: `reeve-pod` and other servers of the same weights (the article's network: \
+         vocabulary 20,000, embedding 128, hidden 256, 4 classes), each with one worker on core 0, \
+         wrk on core 1, one text a call. The pod gets texts and a warrant that it verifies, the others \
+         token ids, which is in their favour. The bare pass, tokenizer included, is a loop on core \
+         0; `libtorch` is what the other servers compute with, in fp32.\n\
          * **Ledger**: records of 700 bytes; a writer waits for its record's signed checkpoint. \
          `bare` writes the same bytes to a file of the same file system and syncs each; SQLite \
          inserts them in transactions of their own.\n\

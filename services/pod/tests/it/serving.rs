@@ -1,213 +1,15 @@
-//! The real program with a real bundle, asked over HTTP.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test reads the clock, and fails where it is surprised"
-)]
+//! Answers, refusals, a full queue and the end of a pod.
 
-use std::{
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, ExitStatus},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use reeve_classifier::{
-    Activation, Bundle, Card, Classifier, Dataset, Device, Loss, Optimizer, Parts, Recipe, fit,
-    softmax,
-};
-use reeve_domain::{Digest, Entropy as _, Region, SystemEntropy, TenantId, Timestamp};
+use reeve_classifier::{Classifier, Device, softmax};
+use reeve_domain::{Digest, Region};
 use reeve_protocol::{
-    keys::write_key_pair,
-    oip::ErrorBody,
-    text::{TextRequest, TextResponse},
-    warrant::{Claims, Priority, USUAL_WEIGHT, WARRANT_HEADER, WarrantSigner},
+    text::TextResponse,
+    warrant::{Claims, DEADLINE_HEADER, WARRANT_HEADER},
 };
 
-struct Pod {
-    dir: tempfile::TempDir,
-    child: Child,
-    address: String,
-    bundle: Bundle,
-    signer: WarrantSigner,
-    agent: ureq::Agent,
-}
-
-impl Drop for Pod {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-struct Reply {
-    status: u16,
-    retry_after: bool,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn error(&self) -> String {
-        serde_json::from_slice::<ErrorBody>(&self.body).unwrap().error
-    }
-}
-
-fn train(dir: &Path) -> Bundle {
-    let mut csv = String::from("text,label\n");
-    for n in 0..40 {
-        csv += &format!("where is parcel {n} of the courier,delivery\n");
-        csv += &format!("the invoice {n} shows a wrong amount,billing\n");
-    }
-    let recipe = Recipe {
-        epochs: 4,
-        learning_rate: 0.02,
-        momentum: 0.9,
-        optimizer: Optimizer::Adam,
-        loss: Loss::CrossEntropy,
-        activation: Activation::None,
-        embedding: 8,
-        hidden: 12,
-        batch: 16,
-        max_tokens: 12,
-        vocabulary: 1000,
-        unknown_share: 0.05,
-        seed: 1,
-    };
-    reeve_classifier::set_threads(1);
-    let data = Dataset::parse(csv.as_bytes()).unwrap();
-    let fitted = fit(&data, &recipe, Device::Cpu, |_| ()).unwrap();
-    let card = Card {
-        name: "support".to_owned(),
-        version: "1".to_owned(),
-        intended_use: "a test".to_owned(),
-        languages: vec!["en".to_owned()],
-        license: "Apache-2.0".to_owned(),
-        limits: Vec::new(),
-        risk_class: "minimal".to_owned(),
-        generative: false,
-        training_data: None,
-        metrics: Some(fitted.metrics),
-    };
-    let parts = Parts {
-        architecture: fitted.architecture,
-        labels: fitted.labels,
-        settings: fitted.settings,
-        tokenizer: fitted.tokenizer,
-        weights: fitted.weights,
-        card,
-    };
-    Bundle::write(dir, parts).unwrap()
-}
-
-impl Pod {
-    fn start(more: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let bundle = train(&dir.path().join("bundle"));
-        let (private, public) = (dir.path().join("warrant.key"), dir.path().join("warrant.pub"));
-        let key = write_key_pair(&private, &public, &SystemEntropy).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let listen = format!("127.0.0.1:{port}");
-        let child = Command::new(env!("CARGO_BIN_EXE_reeve-pod"))
-            .args(["--region", "eu-west", "--device", "cpu", "--listen", &listen])
-            .arg("--bundle")
-            .arg(dir.path().join("bundle"))
-            .arg("--warrant-key")
-            .arg(&public)
-            .arg("--record-inputs")
-            .arg(dir.path().join("inputs"))
-            .args(more)
-            .spawn()
-            .unwrap();
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build()
-            .into();
-        let signer = WarrantSigner::new(key, "reeve.local/gateway-1");
-        let pod = Self { dir, child, address: format!("http://{listen}"), bundle, signer, agent };
-        let begun = Instant::now();
-        while pod.try_get("/v2/health/ready").is_none_or(|reply| reply.status != 200) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "not ready");
-            thread::sleep(Duration::from_millis(20));
-        }
-        pod
-    }
-
-    fn try_get(&self, path: &str) -> Option<Reply> {
-        self.agent.get(format!("{}{path}", self.address)).call().ok().and_then(read)
-    }
-
-    fn get(&self, path: &str) -> Reply {
-        self.try_get(path).unwrap()
-    }
-
-    fn claims(&self) -> Claims {
-        let now = unix_seconds();
-        Claims {
-            iss: String::new(),
-            dec: SystemEntropy.decision_id(Timestamp::from_micros(now * 1_000_000)),
-            tenant: TenantId::new("acme").unwrap(),
-            model: self.bundle.digest().parse().unwrap(),
-            region: Region::new("eu-west").unwrap(),
-            iat: now,
-            exp: now + 60,
-            weight: USUAL_WEIGHT,
-            priority: Priority::default(),
-        }
-    }
-
-    fn try_post(&self, path: &str, warrant: Option<&str>, body: &[u8]) -> Option<Reply> {
-        let mut request = self.agent.post(format!("{}{path}", self.address));
-        if let Some(warrant) = warrant {
-            request = request.header(WARRANT_HEADER, warrant);
-        }
-        request.send(body).ok().and_then(read)
-    }
-
-    fn post(&self, path: &str, body: &[u8]) -> Reply {
-        self.try_post(path, Some(&self.signer.sign(&self.claims())), body).unwrap()
-    }
-
-    fn classify(&self, texts: &[&str]) -> Reply {
-        self.post("/v2/models/support/infer", &request(texts))
-    }
-
-    fn signal(&self) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGTERM).unwrap();
-    }
-
-    fn wait(&mut self) -> ExitStatus {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(20), "does not stop");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Reply> {
-    let retry_after = response.headers().contains_key("retry-after");
-    let body = response.body_mut().read_to_vec().ok()?;
-    Some(Reply { status: response.status().as_u16(), retry_after, body })
-}
-
-fn unix_seconds() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_secs()).unwrap()
-}
-
-fn request(texts: &[&str]) -> Vec<u8> {
-    TextRequest { texts: texts.to_vec(), top_k: 2 }.to_json()
-}
+use crate::pod::{Pod, Reply, request};
 
 const TEXTS: [&str; 5] = [
     "where is parcel 3",
@@ -219,7 +21,7 @@ const TEXTS: [&str; 5] = [
 
 #[test]
 fn answers_are_the_bundle_s_own_alone_together_and_at_once() {
-    let pod = Pod::start(&["--workers", "2", "--max-batch", "8"]);
+    let pod = Pod::start(&["--workers", "2", "--max-batch", "8", "--precision", "fp32"]);
     let classifier = Classifier::load(&pod.bundle, Device::Cpu).unwrap();
     let check = |texts: &[&str], reply: &Reply| {
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
@@ -313,11 +115,21 @@ fn what_is_wrong_is_refused_and_said() {
     for path in [
         "/v2",
         "/v2/health/live",
+        "/v2/health/startup",
         "/v2/models/support/ready",
         "/v2/models/support/versions/1/ready",
     ] {
         assert_eq!(pod.get(path).status, 200, "{path}");
     }
+    for bad in ["soon", "-1"] {
+        let request = pod.agent.post(format!("{}{path}", pod.address));
+        let request = request.header(WARRANT_HEADER, pod.signer.sign(&pod.claims()));
+        let answer = request.header(DEADLINE_HEADER, bad).send(&body).unwrap();
+        assert_eq!(answer.status(), 400);
+    }
+    let request = pod.agent.post(format!("{}{path}", pod.address));
+    let request = request.header(WARRANT_HEADER, pod.signer.sign(&pod.claims()));
+    assert_eq!(request.header(DEADLINE_HEADER, "0").send(&body).unwrap().status(), 504);
     let metadata = String::from_utf8(pod.get("/v2/models/support").body).unwrap();
     assert!(metadata.contains(pod.bundle.digest()), "{metadata}");
 }

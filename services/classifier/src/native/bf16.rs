@@ -1,0 +1,155 @@
+//! W_hh and the hidden state in bf16, summed in fp32.
+
+use std::{
+    arch::x86_64::{__m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_set1_epi32},
+    mem::transmute,
+};
+
+use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, cell::cell};
+
+/// For each block of hidden units, the weights of each two inputs.
+#[derive(Debug)]
+pub(super) struct Panels(Vec<Vec<[__m512i; 4]>>);
+
+/// The state of up to six texts.
+pub(super) struct Group {
+    /// For each two hidden units, those of each text.
+    left: Vec<[u32; ROWS]>,
+    next: Vec<[u32; ROWS]>,
+    /// For each block, the cells of each text.
+    cells: Vec<[__m512; ROWS]>,
+}
+
+/// The nearest number in bf16, to even between two.
+const fn round(number: f32) -> u32 {
+    let bits = number.to_bits();
+    bits.wrapping_add(0x7fff).wrapping_add((bits >> 16) & 1) >> 16
+}
+
+const fn pair(low: f32, high: f32) -> u32 {
+    round(low) | (round(high) << 16)
+}
+
+impl Panels {
+    pub(super) fn new(matrix: Matrix<'_>) -> Self {
+        let panel = |block| {
+            let gates = |k: usize| {
+                matrix.gates(block, |block, gate, lane| {
+                    let at = |k| matrix.at(block, gate, lane, k);
+                    pair(at(k), at(k.saturating_add(1)))
+                })
+            };
+            let pairs = (0..matrix.blocks() * LANES).step_by(2);
+            pairs.map(|k| bytemuck::must_cast(gates(k))).collect()
+        };
+        Self((0..matrix.blocks()).map(panel).collect())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|panel| size_of_val(panel.as_slice())).sum()
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    fn step_here(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
+        let blocks = self.0.len().max(1);
+        for (block, panel) in self.0.iter().enumerate() {
+            let texts = inputs.chunks(ROWS).zip(out.chunks_mut(blocks.saturating_mul(ROWS)));
+            for (group, (inputs, out)) in groups.iter_mut().zip(texts) {
+                match inputs.len() {
+                    6 => tile::<6>(panel, group, inputs, (block, blocks), out),
+                    5 => tile::<5>(panel, group, inputs, (block, blocks), out),
+                    4 => tile::<4>(panel, group, inputs, (block, blocks), out),
+                    3 => tile::<3>(panel, group, inputs, (block, blocks), out),
+                    2 => tile::<2>(panel, group, inputs, (block, blocks), out),
+                    _ => tile::<1>(panel, group, inputs, (block, blocks), out),
+                }
+            }
+        }
+        for group in groups {
+            std::mem::swap(&mut group.left, &mut group.next);
+        }
+    }
+}
+
+/// The same bits by the name that the product wants.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn bits(register: __m512i) -> __m512bh {
+    #[expect(unsafe_code, reason = "the two names of a register have no conversion of their own")]
+    // SAFETY: both are 512 bits of which every pattern is valid.
+    unsafe {
+        transmute::<__m512i, __m512bh>(register)
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn multiply<const R: usize>(
+    left: &[[u32; ROWS]],
+    panel: &[[__m512i; 4]],
+    mut sums: [Gates; R],
+) -> [Gates; R] {
+    for (left, [i, f, g, o]) in left.iter().zip(panel) {
+        for (sums, &left) in sums.iter_mut().zip(left) {
+            let left = bits(_mm512_set1_epi32(left.cast_signed()));
+            sums[0] = _mm512_dpbf16_ps(sums[0], left, bits(*i));
+            sums[1] = _mm512_dpbf16_ps(sums[1], left, bits(*f));
+            sums[2] = _mm512_dpbf16_ps(sums[2], left, bits(*g));
+            sums[3] = _mm512_dpbf16_ps(sums[3], left, bits(*o));
+        }
+    }
+    sums
+}
+
+/// One block of hidden units of `R` texts.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn tile<const R: usize>(
+    panel: &[[__m512i; 4]],
+    group: &mut Group,
+    inputs: &[&[Gates]],
+    (block, blocks): (usize, usize),
+    out: &mut [__m512],
+) {
+    let mut sums = [[ZERO; 4]; R];
+    for (sums, input) in sums.iter_mut().zip(inputs) {
+        *sums = input.get(block).copied().unwrap_or([ZERO; 4]);
+    }
+    let sums = multiply::<R>(&group.left, panel, sums);
+    let Some(cells) = group.cells.get_mut(block) else { return };
+    let from = block.saturating_mul(LANES / 2);
+    let Some(next) = group.next.get_mut(from..from.saturating_add(LANES / 2)) else { return };
+    let outs = out.iter_mut().skip(block).step_by(blocks);
+    for (row, ((sums, before), out)) in sums.into_iter().zip(cells).zip(outs).enumerate() {
+        let (after, hidden) = cell(sums, *before);
+        (*before, *out) = (after, hidden);
+        let lanes: [[f32; 2]; LANES / 2] = bytemuck::must_cast(hidden);
+        for (next, [low, high]) in next.iter_mut().zip(lanes) {
+            if let Some(place) = next.get_mut(row) {
+                *place = pair(low, high);
+            }
+        }
+    }
+}
+
+impl Steps for Panels {
+    type Group = Group;
+
+    fn blocks(&self) -> usize {
+        self.0.len()
+    }
+
+    fn group(&self) -> Group {
+        let pairs = self.0.len().saturating_mul(LANES / 2);
+        let left = vec![[0; ROWS]; pairs];
+        Group { next: left.clone(), left, cells: vec![[ZERO; ROWS]; self.0.len()] }
+    }
+
+    fn step(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
+        #[expect(unsafe_code, reason = "the processor was asked before anything was made for it")]
+        // SAFETY: `Native::new` makes these panels only where `supports` found these instructions.
+        unsafe {
+            self.step_here(groups, inputs, out);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A linear layer in fp32: columns in panels of 64, rows by sixes.
+
+use std::arch::x86_64::__m512;
+
+use super::{Gates, LANES, Matrix, ROWS, ZERO, fp32::multiply};
+
+/// Columns of a panel.
+const COLUMNS: usize = 4 * LANES;
+
+/// Weights and bias.
+#[derive(Debug)]
+pub(super) struct Dense {
+    panels: Vec<(Gates, Vec<Gates>)>,
+    inputs: usize,
+}
+
+impl Dense {
+    /// What an LSTM's input adds to its gates, in the gates' blocks.
+    pub(super) fn gates(matrix: Matrix<'_>, bias: &[f32]) -> Self {
+        let biases = Matrix { values: bias, inputs: 1, ..matrix };
+        let panel = |block| {
+            let bias = biases.gates(block, |block, gate, lane| biases.at(block, gate, lane, 0));
+            let gates =
+                |k| matrix.gates(block, |block, gate, lane| matrix.at(block, gate, lane, k));
+            let weights = (0..matrix.inputs).map(|k| bytemuck::must_cast(gates(k)));
+            (bytemuck::must_cast(bias), weights.collect())
+        };
+        Self { panels: (0..matrix.blocks()).map(panel).collect(), inputs: matrix.inputs }
+    }
+
+    /// A matrix `[outputs, inputs]` in PyTorch's order, and its bias.
+    pub(super) fn linear(weights: &[f32], bias: &[f32], outputs: usize, inputs: usize) -> Self {
+        let at = |values: &[f32], column: usize, k: usize, inputs: usize| {
+            let place = column.saturating_mul(inputs).saturating_add(k);
+            if column < outputs { values.get(place).copied().unwrap_or(0.0) } else { 0.0 }
+        };
+        let panel = |from: usize| {
+            let gates = |values: &[f32], k: usize, inputs: usize| -> Gates {
+                let mut gates = [[0.0_f32; LANES]; 4];
+                for (index, place) in gates.as_flattened_mut().iter_mut().enumerate() {
+                    *place = at(values, from.saturating_add(index), k, inputs);
+                }
+                bytemuck::must_cast(gates)
+            };
+            let all = (0..inputs).map(|k| gates(weights, k, inputs)).collect();
+            (gates(bias, 0, 1), all)
+        };
+        Self { panels: (0..outputs).step_by(COLUMNS).map(panel).collect(), inputs }
+    }
+
+    pub(super) const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.panels.iter().map(|(_, panel)| size_of_val(panel.as_slice())).sum()
+    }
+
+    /// Each row's columns, in the panels' order.
+    pub(super) fn gate_rows(&self, rows: &[&[f32]]) -> Vec<Box<[Gates]>> {
+        let mut all = Vec::with_capacity(rows.len());
+        for six in rows.chunks(ROWS) {
+            let mut left = vec![[0.0_f32; ROWS]; self.inputs];
+            for (row, values) in six.iter().enumerate() {
+                for (place, value) in left.iter_mut().zip(*values) {
+                    if let Some(place) = place.get_mut(row) {
+                        *place = *value;
+                    }
+                }
+            }
+            let mut out = vec![vec![[ZERO; 4]; self.panels.len()]; six.len()];
+            #[expect(unsafe_code, reason = "the processor was asked before a layer was made")]
+            // SAFETY: `Native::new` makes layers only where `supports` found AVX-512.
+            unsafe {
+                self.six(&left, &mut out);
+            }
+            all.extend(out.into_iter().map(Vec::into_boxed_slice));
+        }
+        all
+    }
+
+    /// Each row's columns as numbers; past the last there may be zeros.
+    pub(super) fn rows(&self, rows: &[&[f32]]) -> Vec<Vec<f32>> {
+        let flat = |row: Box<[Gates]>| {
+            let registers: &[__m512] = row.as_flattened();
+            bytemuck::cast_slice::<__m512, f32>(registers).to_vec()
+        };
+        self.gate_rows(rows).into_iter().map(flat).collect()
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn six(&self, left: &[[f32; ROWS]], out: &mut [Vec<Gates>]) {
+        for (index, (bias, panel)) in self.panels.iter().enumerate() {
+            // A row's sum must not depend on how many there are; it does not: each has its own.
+            let sums = multiply::<ROWS>(left, panel, [*bias; ROWS]);
+            for (out, sums) in out.iter_mut().zip(sums) {
+                if let Some(place) = out.get_mut(index) {
+                    *place = sums;
+                }
+            }
+        }
+    }
+}

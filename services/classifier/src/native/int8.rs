@@ -1,0 +1,180 @@
+//! W_hh in 8-bit integers with a scale for each unit's gate, and the hidden state, which is between
+//! −1 and 1, in 127ths. Products are summed exactly, so that the batch changes nothing here either.
+
+use std::arch::x86_64::{
+    __m512, __m512i, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
+    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+};
+
+use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, cell::cell};
+
+/// What 1 is.
+const ONE: f32 = 127.0;
+/// The hidden state is sent as an unsigned number: this is 0.
+const OFFSET: i32 = 128;
+/// What is multiplied at once.
+const FOUR: usize = 4;
+
+/// For each block of hidden units, the weights of each four inputs.
+#[derive(Debug)]
+pub(super) struct Panels(Vec<Panel>);
+
+#[derive(Debug)]
+struct Panel {
+    weights: Vec<[__m512i; 4]>,
+    /// What the offset adds to each sum, taken away.
+    offset: [__m512i; 4],
+    /// What a sum is to be multiplied with.
+    scale: Gates,
+}
+
+/// The state of up to six texts.
+pub(super) struct Group {
+    /// For each four hidden units, those of each text.
+    left: Vec<[u32; ROWS]>,
+    next: Vec<[u32; ROWS]>,
+    /// For each block, the cells of each text.
+    cells: Vec<[__m512; ROWS]>,
+}
+
+/// The nearest whole number; what does not fit is cut.
+#[expect(clippy::as_conversions, reason = "a cast from floating point saturates, which is meant")]
+const fn whole(number: f32) -> i8 {
+    number as i8
+}
+
+impl Panel {
+    fn new(matrix: Matrix<'_>, block: usize) -> Self {
+        let inputs = matrix.blocks().saturating_mul(LANES);
+        let scale = matrix.gates(block, |block, gate, lane| {
+            let largest = (0..inputs).map(|k| matrix.at(block, gate, lane, k).abs());
+            largest.fold(0.0_f32, f32::max) / ONE
+        });
+        let quantised = |gate: usize, lane: usize, k: usize| {
+            let scale = scale.get(gate).and_then(|lanes| lanes.get(lane)).copied().unwrap_or(0.0);
+            let weight = matrix.at(block, gate, lane, k);
+            if scale > 0.0 { whole((weight / scale).round_ties_even()) } else { 0 }
+        };
+        let four = |k: usize| {
+            matrix.gates(block, |_, gate, lane| {
+                let at = |more: usize| quantised(gate, lane, k.saturating_add(more));
+                [at(0), at(1), at(2), at(3)]
+            })
+        };
+        let offset = matrix.gates(block, |_, gate, lane| {
+            (0..inputs).map(|k| i32::from(quantised(gate, lane, k)) * -OFFSET).sum::<i32>()
+        });
+        Self {
+            weights: (0..inputs).step_by(FOUR).map(|k| bytemuck::must_cast(four(k))).collect(),
+            offset: bytemuck::must_cast(offset),
+            scale: bytemuck::must_cast(scale.map(|lanes| lanes.map(|scale| scale / ONE))),
+        }
+    }
+}
+
+impl Panels {
+    pub(super) fn new(matrix: Matrix<'_>) -> Self {
+        Self((0..matrix.blocks()).map(|block| Panel::new(matrix, block)).collect())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|panel| size_of_val(panel.weights.as_slice())).sum()
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn step_here(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
+        let blocks = self.0.len().max(1);
+        for (block, panel) in self.0.iter().enumerate() {
+            let texts = inputs.chunks(ROWS).zip(out.chunks_mut(blocks.saturating_mul(ROWS)));
+            for (group, (inputs, out)) in groups.iter_mut().zip(texts) {
+                match inputs.len() {
+                    6 => tile::<6>(panel, group, inputs, (block, blocks), out),
+                    5 => tile::<5>(panel, group, inputs, (block, blocks), out),
+                    4 => tile::<4>(panel, group, inputs, (block, blocks), out),
+                    3 => tile::<3>(panel, group, inputs, (block, blocks), out),
+                    2 => tile::<2>(panel, group, inputs, (block, blocks), out),
+                    _ => tile::<1>(panel, group, inputs, (block, blocks), out),
+                }
+            }
+        }
+        for group in groups {
+            std::mem::swap(&mut group.left, &mut group.next);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn multiply<const R: usize>(
+    left: &[[u32; ROWS]],
+    panel: &[[__m512i; 4]],
+    mut sums: [[__m512i; 4]; R],
+) -> [[__m512i; 4]; R] {
+    for (left, [i, f, g, o]) in left.iter().zip(panel) {
+        for (sums, &left) in sums.iter_mut().zip(left) {
+            let left = _mm512_set1_epi32(left.cast_signed());
+            sums[0] = _mm512_dpbusd_epi32(sums[0], left, *i);
+            sums[1] = _mm512_dpbusd_epi32(sums[1], left, *f);
+            sums[2] = _mm512_dpbusd_epi32(sums[2], left, *g);
+            sums[3] = _mm512_dpbusd_epi32(sums[3], left, *o);
+        }
+    }
+    sums
+}
+
+/// One block of hidden units of `R` texts.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn tile<const R: usize>(
+    panel: &Panel,
+    group: &mut Group,
+    inputs: &[&[Gates]],
+    (block, blocks): (usize, usize),
+    out: &mut [__m512],
+) {
+    let sums = multiply::<R>(&group.left, &panel.weights, [panel.offset; R]);
+    let Some(cells) = group.cells.get_mut(block) else { return };
+    let from = block.saturating_mul(LANES / FOUR);
+    let Some(next) = group.next.get_mut(from..from.saturating_add(LANES / FOUR)) else { return };
+    let outs = out.iter_mut().skip(block).step_by(blocks);
+    let texts = sums.into_iter().zip(inputs).zip(cells).zip(outs);
+    for (row, (((sums, input), before), out)) in texts.enumerate() {
+        let mut gates = input.get(block).copied().unwrap_or([ZERO; 4]);
+        for ((gate, sum), scale) in gates.iter_mut().zip(sums).zip(panel.scale) {
+            *gate = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, *gate);
+        }
+        let (after, hidden) = cell(gates, *before);
+        (*before, *out) = (after, hidden);
+        let whole = _mm512_cvtps_epi32(_mm512_mul_ps(hidden, _mm512_set1_ps(ONE)));
+        let lanes: [[i32; FOUR]; LANES / FOUR] = bytemuck::must_cast(whole);
+        for (next, [a, b, c, d]) in next.iter_mut().zip(lanes) {
+            if let Some(place) = next.get_mut(row) {
+                let byte = |whole: i32| whole.wrapping_add(OFFSET).cast_unsigned() & 0xff;
+                *place = byte(a) | (byte(b) << 8) | (byte(c) << 16) | (byte(d) << 24);
+            }
+        }
+    }
+}
+
+impl Steps for Panels {
+    type Group = Group;
+
+    fn blocks(&self) -> usize {
+        self.0.len()
+    }
+
+    fn group(&self) -> Group {
+        let fours = self.0.len().saturating_mul(LANES / FOUR);
+        // Nothing was read yet: the offset in each byte.
+        let left = vec![[0x8080_8080; ROWS]; fours];
+        Group { next: left.clone(), left, cells: vec![[ZERO; ROWS]; self.0.len()] }
+    }
+
+    fn step(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
+        #[expect(unsafe_code, reason = "the processor was asked before anything was made for it")]
+        // SAFETY: `Native::new` makes these panels only where `supports` found these instructions.
+        unsafe {
+            self.step_here(groups, inputs, out);
+        }
+    }
+}

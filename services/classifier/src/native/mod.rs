@@ -1,0 +1,393 @@
+//! The LSTM without libtorch, for processors with AVX-512: what serving costs is this loop.
+//!
+//! * What a token adds to the gates is looked up: embedding × W_ih + bias, a row a token, computed
+//!   when the token first comes. That is a third of the arithmetic of the article's network.
+//! * Texts of a batch are sorted by length and leave it as they end: nothing is padded.
+//! * Gates, cell and hidden state of 16 units and up to 6 texts stay in registers from the product
+//!   to the new state.
+//! * Every sum runs over the same terms in the same order whatever shares the batch, so that the
+//!   batch changes no bit of an answer.
+//!
+//! The weights are shared by all workers. W_hh is held in fp32, bf16 or 8-bit integers; the table
+//! and the output layer are always in fp32.
+
+mod bf16;
+mod cell;
+mod dense;
+mod fp32;
+mod grams;
+mod int8;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::arch::x86_64::__m512;
+
+use crate::{Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weights, network::mean};
+
+use self::{dense::Dense, grams::Grams, table::Table};
+
+/// Texts whose gates are computed at once: 6 times 4 sums are 24 of the 32 registers.
+const ROWS: usize = 6;
+/// Numbers in a register.
+const LANES: usize = 16;
+
+/// The gates of 16 hidden units: input, forget, cell, output.
+type Gates = [__m512; 4];
+
+/// A network, ready to compute on this processor.
+#[derive(Debug)]
+pub(crate) struct Native {
+    layers: Vec<Vec<Direction>>,
+    output: Dense,
+    grams: Option<Grams>,
+    activation: Activation,
+    readout: Readout,
+    hidden: usize,
+    classes: usize,
+}
+
+#[derive(Debug)]
+struct Direction {
+    input: Input,
+    recurrent: Recurrent,
+    backwards: bool,
+}
+
+#[derive(Debug)]
+enum Input {
+    /// Of the first layer.
+    Table(Table),
+    /// Of one above.
+    Dense(Dense),
+}
+
+#[derive(Debug)]
+enum Recurrent {
+    Fp32(fp32::Panels),
+    Bf16(bf16::Panels),
+    Int8(int8::Panels),
+}
+
+/// Whether this processor computes so.
+pub(crate) fn supports(precision: Arithmetic) -> bool {
+    let base = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+    base && match precision {
+        Arithmetic::Fp32 => true,
+        Arithmetic::Bf16 => is_x86_feature_detected!("avx512bf16"),
+        Arithmetic::Int8 => is_x86_feature_detected!("avx512vnni"),
+    }
+}
+
+/// One matrix of a PyTorch LSTM, `[4 × hidden, inputs]`, its rows in the order of the gates.
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    values: &'a [f32],
+    hidden: usize,
+    inputs: usize,
+}
+
+impl Matrix<'_> {
+    /// Registers of hidden units.
+    const fn blocks(&self) -> usize {
+        self.hidden.div_ceil(LANES)
+    }
+
+    /// The weight of input `k` for one lane of a block's gate; zero past the last hidden unit.
+    fn at(&self, block: usize, gate: usize, lane: usize, k: usize) -> f32 {
+        let unit = block.saturating_mul(LANES).saturating_add(lane);
+        if unit >= self.hidden || k >= self.inputs {
+            return 0.0;
+        }
+        let row = gate.saturating_mul(self.hidden).saturating_add(unit);
+        let place = row.saturating_mul(self.inputs).saturating_add(k);
+        self.values.get(place).copied().unwrap_or(0.0)
+    }
+
+    /// A register for each gate of a block, made of its lanes.
+    fn gates<T: Copy + Default>(
+        &self,
+        block: usize,
+        lane: impl Fn(usize, usize, usize) -> T,
+    ) -> [[T; LANES]; 4] {
+        let mut gates = [[T::default(); LANES]; 4];
+        for (gate, lanes) in gates.iter_mut().enumerate() {
+            for (index, value) in lanes.iter_mut().enumerate() {
+                *value = lane(block, gate, index);
+            }
+        }
+        gates
+    }
+}
+
+impl Native {
+    /// The network of checked weights; none if this processor or this architecture needs libtorch.
+    pub(crate) fn new(
+        architecture: &Architecture,
+        weights: &Weights,
+        precision: Arithmetic,
+    ) -> Option<Self> {
+        if !supports(precision) || architecture.body != Body::Lstm {
+            return None;
+        }
+        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let of = |name: &str| weights.0.get(name).map(|weight| weight.values.as_slice());
+        let hidden = size(architecture.hidden);
+        let suffixes: &[&str] = if architecture.bidirectional { &["", "_reverse"] } else { &[""] };
+        let width = hidden.saturating_mul(suffixes.len());
+        let mut layers = Vec::new();
+        for layer in 0..architecture.layers {
+            let mut directions = Vec::new();
+            for suffix in suffixes {
+                let named = |kind: &str| of(&format!("lstm.{kind}_l{layer}{suffix}"));
+                let bias: Vec<f32> = named("bias_ih")?
+                    .iter()
+                    .zip(named("bias_hh")?)
+                    .map(|(input, hidden)| input + hidden)
+                    .collect();
+                let inputs = if layer == 0 { size(architecture.embedding) } else { width };
+                let matrix = Matrix { values: named("weight_ih")?, hidden, inputs };
+                let dense = Dense::gates(matrix, &bias);
+                let input = if layer == 0 {
+                    Input::Table(Table::new(of("embedding.weight")?, inputs, dense))
+                } else {
+                    Input::Dense(dense)
+                };
+                let matrix = Matrix { values: named("weight_hh")?, hidden, inputs: hidden };
+                let recurrent = match precision {
+                    Arithmetic::Fp32 => Recurrent::Fp32(fp32::Panels::new(matrix)),
+                    Arithmetic::Bf16 => Recurrent::Bf16(bf16::Panels::new(matrix)),
+                    Arithmetic::Int8 => Recurrent::Int8(int8::Panels::new(matrix)),
+                };
+                directions.push(Direction { input, recurrent, backwards: !suffix.is_empty() });
+            }
+            layers.push(directions);
+        }
+        let classes = size(architecture.classes);
+        let grams = match architecture.wide {
+            Some(wide) => Some(Grams::new(weights, size(wide.width), classes)?),
+            None => None,
+        };
+        let bag = grams.as_ref().map_or(0, Grams::bag_width);
+        let inputs = width.saturating_add(bag);
+        let output = Dense::linear(of("fc.weight")?, of("fc.bias")?, classes, inputs);
+        let (activation, readout) = (architecture.activation, architecture.readout);
+        Some(Self { layers, output, grams, activation, readout, hidden, classes })
+    }
+
+    /// Logits of texts, in order; of a text in windows their mean.
+    pub(crate) fn answers(&self, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+        let windows: Vec<(&[i64], &Encoded)> = texts
+            .iter()
+            .flat_map(|text| text.more.iter().map(move |ids| (ids.as_slice(), *text)))
+            .collect();
+        let firsts = texts.iter().map(|text| (text.ids.as_slice(), *text));
+        let (ids, of): (Vec<&[i64]>, Vec<&Encoded>) = firsts.chain(windows).unzip();
+        mean(texts, self.logits(&ids, &of))
+    }
+
+    /// Logits of texts of at least one token each, in order; all tokens' one after another where
+    /// each has a label. `of` is what each is of, with its n-grams.
+    fn logits(&self, texts: &[&[i64]], of: &[&Encoded]) -> Vec<Vec<f32>> {
+        // The longest first: those that go on are always the first ones.
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(texts.get(index).map_or(0, |t| t.len())));
+        let sorted: Vec<&[i64]> = order.iter().filter_map(|&i| texts.get(i).copied()).collect();
+        let mut read = self.read(&sorted);
+        let bags: Vec<Vec<f32>> = match &self.grams {
+            Some(grams) => order.iter().filter_map(|&i| of.get(i)).map(|t| grams.bag(t)).collect(),
+            None => Vec::new(),
+        };
+        let mut width = self.width();
+        let beside = self.grams.as_ref().map_or(0, Grams::bag_width);
+        if beside > 0 {
+            // It is read beside what the layers read.
+            width = width.saturating_add(beside);
+            read.iter_mut().zip(&bags).for_each(|(read, bag)| read.extend(bag));
+        }
+        let rows: Vec<&[f32]> = read.iter().flat_map(|text| text.chunks(width.max(1))).collect();
+        let mut logits = self.output.rows(&rows).into_iter();
+        let mut answers: Vec<Vec<f32>> = vec![Vec::new(); texts.len()];
+        for (number, (index, text)) in order.into_iter().zip(&read).enumerate() {
+            let steps = text.len() / width.max(1);
+            let all = logits.by_ref().take(steps);
+            let mut answer: Vec<f32> =
+                all.flat_map(|row| row.into_iter().take(self.classes)).collect();
+            if let (0, Some(bag)) = (beside, bags.get(number)) {
+                answer.iter_mut().zip(bag).for_each(|(logit, share)| *logit += share);
+            }
+            if let Some(place) = answers.get_mut(index) {
+                *place = answer;
+            }
+        }
+        answers
+    }
+
+    /// Width of what a text, or a token, is read out as.
+    fn width(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.len().saturating_mul(self.hidden))
+    }
+
+    /// What the output layer reads of each text: one row of numbers, or one a token.
+    fn read(&self, texts: &[&[i64]]) -> Vec<Vec<f32>> {
+        let mut below: Vec<Vec<f32>> = Vec::new();
+        let last = self.layers.len().saturating_sub(1);
+        for (number, layer) in self.layers.iter().enumerate() {
+            let readout = if number == last { self.readout } else { Readout::EveryToken };
+            let all: Vec<Vec<Vec<f32>>> = layer
+                .iter()
+                .map(|direction| direction.run(texts, &below, self.hidden, readout))
+                .collect();
+            below = side_by_side(all, self.hidden);
+        }
+        for value in below.iter_mut().flatten() {
+            *value = match self.activation {
+                Activation::None => break,
+                Activation::Sigmoid => 1.0 / (1.0 + (-*value).exp()),
+                Activation::Tanh => value.tanh(),
+                Activation::Relu => value.max(0.0),
+            };
+        }
+        below
+    }
+
+    /// What the weights take, with all rows of the tables.
+    pub(crate) fn bytes(&self) -> usize {
+        let directions = self.layers.iter().flatten();
+        let all = directions.map(|direction| {
+            let input = match &direction.input {
+                Input::Table(table) => table.bytes(),
+                Input::Dense(dense) => dense.bytes(),
+            };
+            let recurrent = match &direction.recurrent {
+                Recurrent::Fp32(panels) => panels.bytes(),
+                Recurrent::Bf16(panels) => panels.bytes(),
+                Recurrent::Int8(panels) => panels.bytes(),
+            };
+            input.saturating_add(recurrent)
+        });
+        let grams = self.grams.as_ref().map_or(0, Grams::bytes);
+        all.fold(self.output.bytes().saturating_add(grams), usize::saturating_add)
+    }
+}
+
+/// Puts what both directions read of each step next to each other.
+fn side_by_side(mut all: Vec<Vec<Vec<f32>>>, hidden: usize) -> Vec<Vec<f32>> {
+    let Some(back) = all.pop() else { return Vec::new() };
+    let Some(forth) = all.pop() else { return back };
+    let join = |(forth, back): (Vec<f32>, Vec<f32>)| {
+        let steps = forth.chunks(hidden.max(1)).zip(back.chunks(hidden.max(1)));
+        steps.flat_map(|(forth, back)| forth.iter().chain(back).copied()).collect()
+    };
+    forth.into_iter().zip(back).map(join).collect()
+}
+
+impl Direction {
+    /// Reads texts, sorted by length, the longest first; `below` is what the layer below read.
+    fn run(
+        &self,
+        texts: &[&[i64]],
+        below: &[Vec<f32>],
+        hidden: usize,
+        readout: Readout,
+    ) -> Vec<Vec<f32>> {
+        let computed: Vec<Box<[Gates]>> = match &self.input {
+            Input::Table(table) => {
+                table.fill(texts);
+                Vec::new()
+            }
+            Input::Dense(dense) => {
+                let width = dense.inputs().max(1);
+                let rows: Vec<&[f32]> = below.iter().flat_map(|text| text.chunks(width)).collect();
+                dense.gate_rows(&rows)
+            }
+        };
+        let mut offset = 0_usize;
+        let mut inputs: Vec<Vec<&[Gates]>> = Vec::with_capacity(texts.len());
+        for text in texts {
+            let mut steps: Vec<&[Gates]> = match &self.input {
+                Input::Table(table) => text.iter().map(|&id| table.row(id)).collect(),
+                Input::Dense(_) => {
+                    let rows = computed.iter().skip(offset).take(text.len());
+                    rows.map(|row| &**row).collect()
+                }
+            };
+            offset = offset.saturating_add(text.len());
+            if self.backwards {
+                steps.reverse();
+            }
+            inputs.push(steps);
+        }
+        match &self.recurrent {
+            Recurrent::Fp32(panels) => walk(panels, &inputs, hidden, readout, self.backwards),
+            Recurrent::Bf16(panels) => walk(panels, &inputs, hidden, readout, self.backwards),
+            Recurrent::Int8(panels) => walk(panels, &inputs, hidden, readout, self.backwards),
+        }
+    }
+}
+
+/// W_hh in one of the formats.
+trait Steps {
+    /// The state of up to [`ROWS`] texts.
+    type Group;
+    /// Registers of hidden units.
+    fn blocks(&self) -> usize;
+    /// Texts that have read nothing yet.
+    fn group(&self) -> Self::Group;
+    /// One step of all texts that go on: `inputs` are what their tokens add to the gates, `out`
+    /// gets their hidden states, text after text.
+    fn step(&self, groups: &mut [Self::Group], inputs: &[&[Gates]], out: &mut [__m512]);
+}
+
+/// Walks through texts, sorted by length, and reads them out.
+fn walk<S: Steps>(
+    steps: &S,
+    inputs: &[Vec<&[Gates]>],
+    hidden: usize,
+    readout: Readout,
+    backwards: bool,
+) -> Vec<Vec<f32>> {
+    let blocks = steps.blocks();
+    let mut groups: Vec<S::Group> =
+        (0..inputs.len().div_ceil(ROWS)).map(|_| steps.group()).collect();
+    let mut out = vec![ZERO; inputs.len().saturating_mul(blocks)];
+    let mut read: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
+    let longest = inputs.first().map_or(0, Vec::len);
+    let mut now: Vec<&[Gates]> = Vec::with_capacity(inputs.len());
+    for step in 0..longest {
+        now.clear();
+        now.extend(inputs.iter().map_while(|text| text.get(step).copied()));
+        steps.step(&mut groups, &now, &mut out);
+        let texts = out.chunks(blocks.max(1)).zip(&mut read).zip(inputs).take(now.len());
+        for ((state, read), text) in texts {
+            let state: &[f32] = bytemuck::cast_slice(state);
+            let state = state.iter().copied().take(hidden);
+            // PyTorch reads the backward direction out at the last token too, its first step.
+            let last = if backwards { step == 0 } else { step.saturating_add(1) == text.len() };
+            match readout {
+                Readout::LastReal if last => read.extend(state),
+                Readout::LastReal => {}
+                Readout::Max | Readout::Mean if step == 0 => read.extend(state),
+                Readout::Max => read.iter_mut().zip(state).for_each(|(l, r)| *l = l.max(r)),
+                Readout::Mean => read.iter_mut().zip(state).for_each(|(l, r)| *l += r),
+                Readout::EveryToken => read.extend(state),
+            }
+        }
+    }
+    if readout == Readout::Mean {
+        for (read, text) in read.iter_mut().zip(inputs) {
+            let steps = f32::from(u16::try_from(text.len()).unwrap_or(u16::MAX));
+            read.iter_mut().for_each(|sum| *sum /= steps);
+        }
+    }
+    if backwards && readout == Readout::EveryToken {
+        for text in &mut read {
+            let steps: Vec<&[f32]> = text.chunks(hidden.max(1)).rev().collect();
+            *text = steps.concat();
+        }
+    }
+    read
+}
+
+/// Sixteen zeros.
+const ZERO: __m512 = bytemuck::must_cast([0.0_f32; LANES]);

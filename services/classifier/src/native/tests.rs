@@ -1,0 +1,221 @@
+//! Held against libtorch on random networks.
+
+use proptest::prelude::*;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tch::Device;
+
+use super::{Native, supports};
+use crate::{
+    Activation, Architecture, Arithmetic, Body, Encoded, Gram, Readout, Weight, Weights, Wide,
+    network::Network,
+};
+
+fn weights(architecture: &Architecture, seed: u64) -> Weights {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut weights = Weights::default();
+    for (name, shape) in architecture.weights() {
+        let count: usize = shape.iter().product();
+        let range = if name.starts_with("embedding") { 1.0 } else { 0.25_f32 };
+        let values = (0..count).map(|_| random.random_range(-range..range)).collect();
+        weights.0.insert(name, Weight { shape, values });
+    }
+    weights
+}
+
+fn texts(architecture: &Architecture, lengths: &[usize], seed: u64) -> Vec<Encoded> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let most = i64::from(architecture.vocabulary);
+    let mut ids = |n: usize| (0..n).map(|_| random.random_range(0..most)).collect::<Vec<i64>>();
+    let windows = architecture.readout != Readout::EveryToken;
+    let mut made = Vec::new();
+    for (number, length) in lengths.iter().enumerate() {
+        // Some texts are read in windows.
+        let more = if windows && number % 3 == 2 { vec![ids(*length), ids(2)] } else { Vec::new() };
+        let grams = architecture.wide.map_or(0, |_| number % 5);
+        let buckets = architecture.wide.map_or(1, |wide| wide.buckets);
+        let gram = |n: usize| Gram {
+            bucket: u32::try_from(n * 7 + number).unwrap() % buckets,
+            weight: 0.5 + f32::from(u8::try_from(n).unwrap()),
+        };
+        made.push(Encoded {
+            ids: ids(*length),
+            more,
+            grams: (0..grams).map(gram).collect(),
+            ..Encoded::default()
+        });
+    }
+    made
+}
+
+fn torch(architecture: &Architecture, weights: &Weights, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+    crate::set_threads(1);
+    let network = Network::new(architecture, weights, Device::Cpu).unwrap();
+    let mut rows = network.answers(texts).unwrap();
+    let classes = usize::try_from(architecture.classes).unwrap();
+    for (row, text) in rows.iter_mut().zip(texts) {
+        if architecture.readout == Readout::EveryToken {
+            row.truncate(text.ids.len() * classes);
+        }
+    }
+    rows
+}
+
+fn apart(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    let mut most = 0.0_f32;
+    for (left, right) in left.iter().zip(right) {
+        assert_eq!(left.len(), right.len());
+        most = left.iter().zip(right).map(|(l, r)| (l - r).abs()).fold(most, f32::max);
+    }
+    most
+}
+
+fn slices(texts: &[Encoded]) -> Vec<&Encoded> {
+    texts.iter().collect()
+}
+
+fn architectures() -> impl Strategy<Value = Architecture> {
+    let activation = prop_oneof![
+        Just(Activation::None),
+        Just(Activation::Sigmoid),
+        Just(Activation::Tanh),
+        Just(Activation::Relu),
+    ];
+    let readout = prop_oneof![
+        Just(Readout::LastReal),
+        Just(Readout::Max),
+        Just(Readout::Mean),
+        Just(Readout::EveryToken),
+    ];
+    let wide = prop_oneof![Just(None), (1_u32..30, 0_u32..9).prop_map(Some)];
+    (
+        (1_u32..50, 1_u32..20, 1_u32..70),
+        (1_u32..3, any::<bool>(), 1_u32..80),
+        activation,
+        readout,
+        wide,
+    )
+        .prop_map(|((vocabulary, embedding, hidden), rest, activation, readout, wide)| {
+            let (layers, bidirectional, classes) = rest;
+            let wide = wide.filter(|_| readout != Readout::EveryToken);
+            Architecture {
+                body: Body::Lstm,
+                wide: wide.map(|(buckets, width)| Wide {
+                    buckets,
+                    words: 1,
+                    characters_from: 1,
+                    characters_to: 0,
+                    width,
+                }),
+                vocabulary,
+                embedding,
+                hidden,
+                layers,
+                bidirectional,
+                classes,
+                activation,
+                readout,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn logits_are_libtorch_s(
+        architecture in architectures(),
+        lengths in prop::collection::vec(1_usize..24, 1..20),
+        seed in any::<u64>(),
+    ) {
+        let weights = weights(&architecture, seed);
+        let texts = texts(&architecture, &lengths, seed);
+        let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else {
+            return Ok(()); // Said by `what_this_processor_can_do`.
+        };
+        let expected = torch(&architecture, &weights, &slices(&texts));
+        let difference = apart(&expected, &native.answers(&slices(&texts)));
+        prop_assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn the_batch_changes_no_bit(
+        architecture in architectures(),
+        lengths in prop::collection::vec(1_usize..24, 1..20),
+        precision in prop_oneof![
+            Just(Arithmetic::Fp32), Just(Arithmetic::Bf16), Just(Arithmetic::Int8),
+        ],
+        seed in any::<u64>(),
+    ) {
+        let weights = weights(&architecture, seed);
+        let texts = texts(&architecture, &lengths, seed);
+        let Some(native) = Native::new(&architecture, &weights, precision) else {
+            return Ok(());
+        };
+        let together = native.answers(&slices(&texts));
+        for (text, expected) in texts.iter().zip(&together) {
+            prop_assert_eq!(&native.answers(&[text])[0], expected);
+        }
+    }
+}
+
+#[test]
+fn what_this_processor_can_do() {
+    for precision in [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8] {
+        if !supports(precision) {
+            eprintln!("skipped: this processor has no native {precision}");
+        }
+    }
+}
+
+#[test]
+fn less_precision_is_close() {
+    let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
+        vocabulary: 500,
+        embedding: 64,
+        hidden: 128,
+        layers: 1,
+        bidirectional: false,
+        classes: 5,
+        activation: Activation::None,
+        readout: Readout::LastReal,
+    };
+    let weights = weights(&architecture, 7);
+    let texts = texts(&architecture, &[1, 5, 64, 30, 30, 12, 48, 64], 8);
+    let expected = torch(&architecture, &weights, &slices(&texts));
+    for (precision, bound) in [(Arithmetic::Bf16, 0.02), (Arithmetic::Int8, 0.06)] {
+        let Some(native) = Native::new(&architecture, &weights, precision) else { continue };
+        let difference = apart(&expected, &native.answers(&slices(&texts)));
+        // Not the same either: then it would not be what it says.
+        assert!(difference > 1e-6 && difference < bound, "{precision}: {difference}");
+    }
+}
+
+#[test]
+fn large_sums_saturate_and_stay_finite() {
+    let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
+        vocabulary: 10,
+        embedding: 4,
+        hidden: 20,
+        layers: 1,
+        bidirectional: false,
+        classes: 3,
+        activation: Activation::None,
+        readout: Readout::LastReal,
+    };
+    let mut weights = weights(&architecture, 3);
+    for weight in weights.0.values_mut() {
+        weight.values.iter_mut().for_each(|value| *value *= 400.0);
+    }
+    let texts = texts(&architecture, &[30, 7], 4);
+    let expected = torch(&architecture, &weights, &slices(&texts));
+    let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else { return };
+    let found = native.answers(&slices(&texts));
+    for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
+        assert!((expected - found).abs() <= 1e-4 * expected.abs().max(1.0), "{expected} {found}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Which of the texts that wait share a forward pass.
+
+use crate::{
+    call::Item,
+    order::{Order, Tag},
+};
+
+/// What a batch may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Most texts.
+    pub(crate) texts: usize,
+    /// Most tokens: texts times the longest where rows are padded, else the sum. One text may have
+    /// more.
+    pub(crate) tokens: usize,
+    /// How many texts are looked at, in the order of service, for such as fit together.
+    pub(crate) window: usize,
+    /// Whether rows are padded to the longest.
+    pub(crate) pads: bool,
+}
+
+/// Why a batch got no more texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// As many as it may have.
+    Texts,
+    /// One more would have been too many tokens.
+    Tokens,
+    /// The others would mostly be padding, or be padded.
+    Padding,
+    /// Other workers have nothing to do: they get some.
+    Shared,
+    /// Nothing more waits.
+    Drained,
+}
+
+impl Closed {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Texts => "texts",
+            Self::Tokens => "tokens",
+            Self::Padding => "padding",
+            Self::Shared => "shared",
+            Self::Drained => "drained",
+        }
+    }
+}
+
+/// Texts that share a forward pass.
+pub(crate) struct Batch {
+    pub(crate) items: Vec<Item>,
+    /// The sum of their tokens.
+    pub(crate) tokens: usize,
+    pub(crate) longest: usize,
+    pub(crate) closed: Closed,
+}
+
+/// At least so many of a padded batch's steps must be of texts, in per cent: below it two batches
+/// are cheaper than one.
+const LEAST_REAL: usize = 60;
+
+impl Batch {
+    /// Whether a text of so many tokens fits in, and if not, why.
+    const fn fits(&self, length: usize, shape: Shape) -> Result<(), Closed> {
+        let count = self.items.len().saturating_add(1);
+        let longest = if length > self.longest { length } else { self.longest };
+        let tokens = self.tokens.saturating_add(length);
+        let padded = count.saturating_mul(longest);
+        if count > shape.texts {
+            Err(Closed::Texts)
+        } else if (if shape.pads { padded } else { tokens }) > shape.tokens {
+            Err(Closed::Tokens)
+        } else if shape.pads && tokens.saturating_mul(100) < padded.saturating_mul(LEAST_REAL) {
+            Err(Closed::Padding)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn push(&mut self, item: Item) {
+        self.tokens = self.tokens.saturating_add(item.tokens());
+        self.longest = self.longest.max(item.tokens());
+        self.items.push(item);
+    }
+
+    /// Takes what fits of another order into the room that is left.
+    pub(crate) fn fill(&mut self, order: &mut Order, shape: Shape) {
+        if self.closed != Closed::Drained {
+            return;
+        }
+        let window: Vec<(Tag, usize)> =
+            order.first(shape.window).map(|(tag, item)| (tag, item.tokens())).collect();
+        for (tag, length) in window {
+            match self.fits(length, shape) {
+                Ok(()) => self.extend(order.take(tag, tag.0)),
+                Err(closed) => {
+                    self.closed = closed;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn extend(&mut self, item: Option<Item>) {
+        if let Some(item) = item {
+            self.push(item);
+        }
+    }
+}
+
+/// A batch with the text that comes first in the order, so that nothing is passed over for ever,
+/// and those of the window that go best with it; at most `fair` texts.
+pub(crate) fn choose(order: &mut Order, shape: Shape, fair: usize) -> Option<Batch> {
+    let mut window: Vec<(Tag, usize)> =
+        order.first(shape.window).map(|(tag, item)| (tag, item.tokens())).collect();
+    let more = order.len() > window.len();
+    let &(head, length) = window.first()?;
+    if shape.pads {
+        // Stable: among equals the order of service stays.
+        window.sort_by_key(|(_, other)| other.abs_diff(length));
+    }
+    let closed = if more { Closed::Texts } else { Closed::Drained };
+    let first = order.take(head, head.0)?;
+    let mut batch = Batch { items: Vec::new(), tokens: 0, longest: 0, closed };
+    batch.push(first);
+    for (tag, length) in window.into_iter().filter(|(tag, _)| *tag != head) {
+        if batch.items.len() >= fair {
+            batch.closed = if fair < shape.texts { Closed::Shared } else { Closed::Texts };
+            break;
+        }
+        if let Err(closed) = batch.fits(length, shape) {
+            batch.closed = closed;
+            break;
+        }
+        batch.extend(order.take(tag, head.0));
+    }
+    Some(batch)
+}

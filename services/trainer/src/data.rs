@@ -1,0 +1,40 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use reeve_classifier::{Columns, Dataset};
+
+/// How data files are read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DataArguments {
+    /// The column with the texts.
+    #[arg(long, default_value = "text")]
+    text_column: String,
+    /// The column with the labels.
+    #[arg(long, default_value = "label")]
+    label_column: String,
+    /// The label of texts that are about none of the others.
+    #[arg(long)]
+    out_of_scope_label: Option<String>,
+}
+
+impl DataArguments {
+    /// The labelled texts of a file, and those that are out of scope.
+    pub(crate) fn read(&self, path: &Path) -> Result<(Dataset, Vec<String>)> {
+        let columns = Columns { text: self.text_column.clone(), label: self.label_column.clone() };
+        let mut data = Dataset::read_columns(path, &columns)
+            .with_context(|| format!("`{}`", path.display()))?;
+        let foreign = self.out_of_scope_label.as_deref().map(|label| data.take_label(label));
+        Ok((data, foreign.unwrap_or_default()))
+    }
+
+    /// As [`Self::read`], numbered by a model's labels.
+    pub(crate) fn read_for(
+        &self,
+        path: &PathBuf,
+        labels: &[String],
+    ) -> Result<(Dataset, Vec<String>)> {
+        let (data, foreign) = self.read(path)?;
+        let data = data.with_labels(labels).with_context(|| format!("`{}`", path.display()))?;
+        Ok((data, foreign))
+    }
+}
