@@ -37,7 +37,6 @@ struct Course<'a> {
     gate: &'a Gate,
     clean: &'a Clean,
     model: &'a ModelFacts,
-    plan: Option<&'a Plan>,
     tried: Vec<Arc<Member>>,
     /// Where the connection broke.
     lost: Vec<Arc<Member>>,
@@ -54,7 +53,7 @@ pub(super) async fn ask<T>(
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let failure = Failure { code: Code::NoPodInPermittedRegion, asked: None };
     let mut course =
-        Course { gate, clean, model, plan, tried: Vec::new(), lost: Vec::new(), failure };
+        Course { gate, clean, model, tried: Vec::new(), lost: Vec::new(), failure };
     gate.retries.deposit();
     let mut hedge_after = plan.and_then(Plan::hedge_after);
     let mut under_way = FuturesUnordered::new();
