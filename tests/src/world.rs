@@ -445,6 +445,12 @@ pub(crate) fn start_pod(
         .arg(bundle)
         .arg("--warrant-key")
         .arg(root.join("secrets/warrant.pub"))
+        .arg("--order-key")
+        .arg(root.join("secrets/policy.pub"))
+        .arg("--store")
+        .arg(root.join("registry"))
+        .arg("--cache")
+        .arg(root.join("cache").join(name))
         .arg("--record-inputs")
         .arg(root.join("inputs").join(name));
     Program::start(&format!("pod {name}"), command, &root.join(format!("logs/pod-{name}.log")))

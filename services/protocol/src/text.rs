@@ -79,10 +79,21 @@ fn json(fault: &serde_json::Error) -> TextMalformed {
 impl TextRequest<'_> {
     /// The request as JSON.
     pub fn to_json(&self) -> Vec<u8> {
+        self.asking_for(&[])
+    }
+
+    /// The request for these outputs as JSON; the usual ones if there are none.
+    pub fn asking_for(&self, outputs: &[&'static str]) -> Vec<u8> {
         #[derive(Serialize)]
         struct Out<'a> {
             parameters: TopK,
             inputs: [In<'a>; 1],
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            outputs: Vec<Named>,
+        }
+        #[derive(Serialize)]
+        struct Named {
+            name: &'static str,
         }
         #[derive(Serialize)]
         struct TopK {
@@ -103,6 +114,7 @@ impl TextRequest<'_> {
                 datatype: "BYTES",
                 data: &self.texts,
             }],
+            outputs: outputs.iter().map(|name| Named { name }).collect(),
         };
         // Texts and numbers always have a JSON form.
         serde_json::to_vec(&out).unwrap_or_default()
@@ -242,6 +254,9 @@ enum WireData {
 }
 
 impl TextResponse {
+    /// All outputs that are read here.
+    pub const OUTPUTS: [&str; 4] = [LABEL, SCORE, TOKENS, UNKNOWN];
+
     /// The answer as JSON.
     pub fn to_json(&self, id: Option<&str>) -> Vec<u8> {
         let rows = self.results.len();

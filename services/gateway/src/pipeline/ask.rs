@@ -52,8 +52,7 @@ pub(super) async fn ask<T>(
 ) -> Result<Answered<T>, Failure> {
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let failure = Failure { code: Code::NoPodInPermittedRegion, asked: None };
-    let mut course =
-        Course { gate, clean, model, tried: Vec::new(), lost: Vec::new(), failure };
+    let mut course = Course { gate, clean, model, tried: Vec::new(), lost: Vec::new(), failure };
     gate.retries.deposit();
     let mut hedge_after = plan.and_then(Plan::hedge_after);
     let mut under_way = FuturesUnordered::new();

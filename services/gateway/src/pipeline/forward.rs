@@ -51,7 +51,7 @@ async fn classify(gate: &Gate, named: &Named) -> Result<Inferred, Failure> {
     let texts: Vec<&str> = clean.texts.iter().map(|text| text.as_str()).collect();
     let (items, top_k) = (texts.len(), clean.top_k);
     let request = TextRequest { texts, top_k };
-    let body = Bytes::from(request.to_json());
+    let body = Bytes::from(request.asking_for(&TextResponse::OUTPUTS));
     let errand = Errand {
         model: clean.model.facts.name.as_str(),
         decision: clean.from.head.id.to_string(),

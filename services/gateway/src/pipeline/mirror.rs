@@ -71,7 +71,8 @@ pub(super) fn besides(clean: &Clean, got: &Inferred) -> Option<Besides> {
     }
     let texts: Vec<&str> = clean.texts.iter().map(|text| text.as_str()).collect();
     let request = TextRequest { texts, top_k: 1 };
-    let bodies = [Bytes::from(request.to_json()), Bytes::from(plain::request(&request))];
+    let own = request.asking_for(&TextResponse::OUTPUTS);
+    let bodies = [Bytes::from(own), Bytes::from(plain::request(&request))];
     Some(Besides {
         snapshot: Arc::clone(&clean.from.snapshot),
         tenant: clean.from.tenant.facts.id.clone(),

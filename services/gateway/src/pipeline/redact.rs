@@ -1,7 +1,6 @@
 use reeve_domain::{
     Code, Decision, DecisionInput, KindCounts, ModelVersion, Recipient, Routed, ShadowDifference,
-    Transfer,
-    TransferCount,
+    Transfer, TransferCount,
 };
 use reeve_limits::Reservation;
 use reeve_privacy::{CleanText, Pseudonyms, Redactor};
