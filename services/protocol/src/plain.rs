@@ -91,6 +91,7 @@ pub fn parse(
         model_name: answer.model_name,
         model_version: answer.model_version.unwrap_or_default(),
         tokens,
+        unknown: Vec::new(),
     })
 }
 

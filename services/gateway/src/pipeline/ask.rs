@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::rt;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use reeve_domain::{Code, ModelFacts, PodId, Recipient, Region};
+use reeve_domain::{Code, DecisionId, Digest, ModelFacts, PodId, Recipient, Region, TenantId};
 use reeve_policy::{Plan, Urgency};
 use reeve_protocol::warrant::{Claims, Priority, USUAL_WEIGHT};
 
@@ -209,13 +209,38 @@ async fn attempt<T>(
     chosen: Chosen,
 ) -> (Chosen, InFlight, Result<T, Missed>) {
     let busy = chosen.member.begin(gate.clock.monotonic());
-    let (issued, left) = (gate.clock.now(), left(gate, clean));
-    let warrant = gate.signer.sign(&Claims {
+    let left = left(gate, clean);
+    let (decision, tenant) = (clean.from.head.id, &clean.from.tenant.facts.id);
+    let call = Warranted { decision, tenant, model: &model.digest, plan };
+    let warrant = warrant(gate, &call, &chosen.state.pod.region, left);
+    let wait = left.min(gate.pod_timeout);
+    let result = send(gate, &chosen, errand, warrant, wait).await;
+    (chosen, busy, result)
+}
+
+/// What a warrant is for.
+pub(super) struct Warranted<'a> {
+    pub(super) decision: DecisionId,
+    pub(super) tenant: &'a TenantId,
+    pub(super) model: &'a Digest,
+    pub(super) plan: Option<&'a Plan>,
+}
+
+/// The warrant with which a process in a region is asked for at most `left`.
+pub(super) fn warrant(
+    gate: &Gate,
+    call: &Warranted<'_>,
+    region: &Region,
+    left: Duration,
+) -> String {
+    let issued = gate.clock.now();
+    let plan = call.plan;
+    gate.signer.sign(&Claims {
         iss: String::new(),
-        dec: clean.from.head.id,
-        tenant: clean.from.tenant.facts.id.clone(),
-        model: model.digest,
-        region: chosen.state.pod.region.clone(),
+        dec: call.decision,
+        tenant: call.tenant.clone(),
+        model: *call.model,
+        region: region.clone(),
         iat: issued.as_seconds(),
         exp: issued.after(left.saturating_add(WARRANT_LEEWAY)).as_seconds(),
         weight: plan.and_then(|plan| plan.weight).map_or(USUAL_WEIGHT, u16::from),
@@ -223,8 +248,5 @@ async fn attempt<T>(
             Some(Urgency::Batch) => Priority::Batch,
             _ => Priority::Interactive,
         },
-    });
-    let wait = left.min(gate.pod_timeout);
-    let result = send(gate, &chosen, errand, warrant, wait).await;
-    (chosen, busy, result)
+    })
 }

@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web, web::Bytes};
 use reeve_protocol::{
     oip::ErrorBody,
     tensor::{self, BINARY_HEADER},
-    text::{OwnedTextRequest, STANDING, TextMalformed},
+    text::{LABEL, OwnedTextRequest, SCORE, TOKENS, TextMalformed},
+    wanted::Told,
 };
 use serde::Serialize;
 
@@ -91,9 +92,10 @@ pub(crate) fn question(
     mut request: OwnedTextRequest,
     form: impl FnOnce(OwnedTextRequest) -> Box<dyn Form>,
 ) -> Result<Question, Misread> {
-    let outputs = request.wanted.classified(&[], (&[], &[]), &[]).map_err(misread)?;
-    if outputs.iter().any(|output| output.name == STANDING) {
-        return Err(Misread::field(STANDING, "is told by pods, not by the gateway"));
+    let outputs = request.wanted.classified(&[], Told::default(), &[]).map_err(misread)?;
+    let not_told = outputs.iter().find(|output| ![LABEL, SCORE, TOKENS].contains(&output.name));
+    if let Some(output) = not_told {
+        return Err(Misread::field(output.name, "is told by pods, not by the gateway"));
     }
     if request.top_k.is_some_and(|k| k > 1_000) {
         return Err(Misread::field("parameters.top_k", "must be a number from 1 to 1000"));
@@ -115,10 +117,9 @@ impl Form for Rest {
     fn write(&self, answer: Classification<'_>) -> Written {
         let (asked, model) = (&self.0, answer.model);
         // What is not there was refused before.
-        let outputs = asked
-            .wanted
-            .classified(&answer.results, (answer.tokens, &[]), &model.labels)
-            .unwrap_or_default();
+        let told = Told { tokens: answer.tokens, ..Told::default() };
+        let outputs =
+            asked.wanted.classified(&answer.results, told, &model.labels).unwrap_or_default();
         let (name, version) = (model.facts.name.as_str(), &model.facts.version);
         let (body, json) = tensor::body(name, version, asked.id.as_deref(), &outputs);
         let written = Written { content_type: "application/json", body, headers: Vec::new() };
