@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web, web::Bytes};
 use reeve_protocol::{
     oip::ErrorBody,
     tensor::{self, BINARY_HEADER},
-    text::{LABEL, OwnedTextRequest, SCORE, TOKENS, TextMalformed},
+    text::{OwnedTextRequest, TextMalformed},
     wanted::Told,
 };
 use serde::Serialize;
@@ -92,11 +92,7 @@ pub(crate) fn question(
     mut request: OwnedTextRequest,
     form: impl FnOnce(OwnedTextRequest) -> Box<dyn Form>,
 ) -> Result<Question, Misread> {
-    let outputs = request.wanted.classified(&[], Told::default(), &[]).map_err(misread)?;
-    let not_told = outputs.iter().find(|output| ![LABEL, SCORE, TOKENS].contains(&output.name));
-    if let Some(output) = not_told {
-        return Err(Misread::field(output.name, "is told by pods, not by the gateway"));
-    }
+    request.wanted.classified(&[], Told::default(), &[]).map_err(misread)?;
     if request.top_k.is_some_and(|k| k > 1_000) {
         return Err(Misread::field("parameters.top_k", "must be a number from 1 to 1000"));
     }
