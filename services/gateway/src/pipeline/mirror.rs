@@ -178,7 +178,7 @@ async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextRespo
     }
     let answer = answer.map_err(|missed| match missed {
         Missed::NotReached => Code::NoPodInPermittedRegion,
-        Missed::NoRoom => Code::Overloaded,
+        Missed::NoRoom | Missed::NoShare => Code::Overloaded,
         Missed::Lost | Missed::Refused => Code::PodFailed,
         Missed::Failed(code) => code,
     });
