@@ -13,8 +13,9 @@ fn small(world: &World) -> TestTenant {
 }
 
 /// Runs a script of calls in a scene.
-fn run(script: &mut Command, world: &World, small: &TestTenant, scene: &str) {
+fn run(script: &mut Command, world: &World, small: &TestTenant, scene: &str, kserve: bool) {
     let configuration = json!({
+        "kserve": kserve,
         "gateway": world.gateway(), "grpc": world.grpc(), "model": "sample", "scene": scene,
         "keys": {
             "good": world.eu.secret, "small": small.secret,
@@ -38,7 +39,9 @@ fn other_peoples_clients_are_served_and_governed() {
     let small = small(&world);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/clients.py");
     let scene = |world: &World, scene: &str| {
-        run(Command::new(&python).arg(script), world, &small, scene);
+        for kserve in [false, true] {
+            run(Command::new(&python).arg(script), world, &small, scene, kserve);
+        }
     };
     scene(&world, "open");
     // What the pod received is what policy lets out, whoever asked: nothing went elsewhere.
@@ -96,9 +99,15 @@ fn our_own_clients_retry_and_check_receipts() {
     let scene = |world: &World, scene: &str| {
         let mut script = Command::new(&python);
         script.env("PYTHONPATH", format!("{clients}/python/src"));
-        run(script.arg(format!("{clients}/python/tests/live.py")), world, &one, scene);
+        run(script.arg(format!("{clients}/python/tests/live.py")), world, &one, scene, false);
         let mut script = Command::new("node");
-        run(script.arg(format!("{clients}/typescript/tests/live.mjs")), world, &other, scene);
+        run(
+            script.arg(format!("{clients}/typescript/tests/live.mjs")),
+            world,
+            &other,
+            scene,
+            false,
+        );
     };
     scene(&world, "open");
     world.pods.get_mut("eu-west").unwrap().kill().unwrap();

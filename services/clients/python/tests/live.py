@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pathlib
 import sys
 import time
 
@@ -38,7 +39,18 @@ def proofs(reeve, decision):
             time.sleep(0.1)
 
 
+def independent():
+    """Receipts that another implementation of a log made."""
+    root = pathlib.Path(__file__).parents[4]
+    fixture = json.loads((root / "web-admin/src/receipt/fixture.json").read_text())
+    for receipt in fixture["receipts"]:
+        verify_receipt(receipt, fixture["keys"])
+        wrong({**receipt, "index": receipt["index"] ^ 1}, fixture["keys"])
+        wrong(receipt, fixture["keys"][1:])
+
+
 def open_scene():
+    independent()
     with Reeve(GATEWAY, key=KEYS["good"]) as reeve:
         answer = reeve.classify(["my parcel never came", "我要退款"], model=MODEL, top_k=2, subject="p7")
         assert [len(result["labels"]) for result in answer["results"]] == [2, 2], answer

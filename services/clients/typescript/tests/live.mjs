@@ -1,5 +1,6 @@
 // The client against a running Reeve: live.mjs CONFIGURATION, as `tests/it/clients.rs` calls it.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 
 import { ReceiptWrong, Reeve, Refused, Unreachable, verifyReceipt } from '../dist/index.js';
 
@@ -29,6 +30,15 @@ async function proofs(reeve, id) {
 
 const scenes = {
   async open() {
+    // Receipts that another implementation of a log made.
+    const path = new URL('../../../../web-admin/src/receipt/fixture.json', import.meta.url);
+    const fixture = JSON.parse(await readFile(path, 'utf8'));
+    for (const receipt of fixture.receipts) {
+      await verifyReceipt(receipt, fixture.keys);
+      const moved = { ...receipt, index: receipt.index ^ 1 };
+      await assert.rejects(verifyReceipt(moved, fixture.keys), ReceiptWrong);
+      await assert.rejects(verifyReceipt(receipt, fixture.keys.slice(1)), ReceiptWrong);
+    }
     const reeve = new Reeve(gateway, { key: keys.good });
     const texts = ['my parcel never came', '我要退款'];
     const answer = await reeve.classify(texts, { model, topK: 2, subject: 'p7' });

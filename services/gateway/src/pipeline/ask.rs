@@ -143,7 +143,7 @@ impl Course<'_> {
             (&chosen.state.pod.id, &chosen.state.pod.region, &chosen.member);
         let (code, outcome) = match missed {
             Missed::NotReached => (None, "unreachable"),
-            Missed::NoRoom => (Some(Code::Overloaded), Code::Overloaded.as_str()),
+            Missed::NoRoom | Missed::NoShare => (Some(Code::Overloaded), Code::Overloaded.as_str()),
             Missed::Lost | Missed::Refused => (Some(Code::PodFailed), Code::PodFailed.as_str()),
             Missed::Failed(code) => (Some(*code), code.as_str()),
         };
@@ -181,6 +181,8 @@ impl Course<'_> {
                 gate.pods.look_again();
                 true
             }
+            // Others are served there as before.
+            Missed::NoShare => gate.retries.withdraw(now),
             Missed::Failed(_) => {
                 if busy.failed(now) {
                     tracing::warn!(%pod, process = member.url, "a pod fails and is spared");

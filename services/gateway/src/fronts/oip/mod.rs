@@ -229,6 +229,7 @@ mod tests {
             (good, r#","parameters":{"top_k":0}"#, "parameters.top_k"),
             (good, r#","parameters":{"top_k":5000}"#, "parameters.top_k"),
             (good, r#","outputs":[{"name":"colour"}]"#, "colour"),
+            (good, r#","outputs":[{"name":"standing"}]"#, "standing"),
             (
                 good,
                 r#","outputs":[{"name":"score","parameters":{"classification":0}}]"#,
