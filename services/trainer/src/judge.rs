@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use reeve_classifier::{
-    Bin, Bundle, Classifier, Confidence, Dataset, Encoded, Linear, Metrics, Score, Standing,
-    expected_calibration_error, mcnemar, reliability,
+    Bin, Bundle, Classifier, Confidence, Dataset, Encoded, Linear, Metrics, Readout, Score,
+    Standing, expected_calibration_error, mcnemar, reliability,
 };
 use serde::Serialize;
 
@@ -96,6 +96,11 @@ pub(crate) fn logits(classifier: &Classifier, texts: &[&str]) -> Result<Vec<Vec<
 
 impl Judgement {
     pub(crate) fn of(bundle: &Bundle, data: &Dataset, foreign: &[String]) -> Result<Self> {
+        ensure!(
+            bundle.architecture().readout != Readout::EveryToken,
+            "`{}` finds names: judge it with `tag evaluate`",
+            bundle.name()
+        );
         let classifier = Classifier::load(bundle, reeve_classifier::device())?;
         let texts: Vec<&str> = data.examples.iter().map(|e| e.text.as_str()).collect();
         let rows = logits(&classifier, &texts)?;
