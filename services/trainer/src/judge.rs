@@ -1,6 +1,6 @@
 //! How good a bundle's answers are on labelled texts.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _};
 
 use anyhow::{Result, ensure};
 use reeve_classifier::{
@@ -245,7 +245,7 @@ fn confusions(labels: &[String], pairs: &[(usize, usize)]) -> Vec<Confusion> {
             texts,
         })
         .collect();
-    all.sort_by(|a, b| b.texts.cmp(&a.texts));
+    all.sort_by_key(|confusion| Reverse(confusion.texts));
     all
 }
 
