@@ -6,12 +6,17 @@ use std::{
 };
 
 use reeve_domain::ModelName;
-use reeve_protocol::model::{BundleSummary, BundleUnreadable};
+use reeve_protocol::{
+    model::{BundleSummary, BundleUnreadable},
+    signature::SIGNATURE_FILE,
+};
 use safetensors::{Dtype, tensor::Metadata};
 
 /// What weights can be of.
 const USABLE: [Dtype; 8] =
     [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::I64, Dtype::I32, Dtype::I8, Dtype::U8];
+/// A statement is never larger, in bytes.
+const SIGNATURE_MAX: u64 = 16 * 1024;
 /// The largest header of a safetensors file (https://github.com/huggingface/safetensors).
 const HEADER_MAX: u64 = 100_000_000;
 
@@ -61,10 +66,13 @@ pub fn scan(dir: &Path) -> Result<Scanned, BundleRefused> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !listed.contains(name.as_str()) {
+        let length = entry.metadata()?.len();
+        // A statement of who vouches for the bundle, which its digest does not cover.
+        let is_signature = name == SIGNATURE_FILE && length <= SIGNATURE_MAX;
+        if !listed.contains(name.as_str()) && !is_signature {
             return Err(BundleRefused::Unlisted(name));
         }
-        bytes = bytes.saturating_add(entry.metadata()?.len());
+        bytes = bytes.saturating_add(length);
     }
     for name in &summary.files {
         let path = dir.join(name);
