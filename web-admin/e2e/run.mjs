@@ -49,7 +49,10 @@ const good = await classify(tenantKey, {
 check(`a good call answers ${good.status}`, good.status === 200);
 const decision = good.headers.get('reeve-decision');
 // Enough to be counted: what is shown of answers at the end.
-const many = await classify(tenantKey, { model: 'sample', input: Array(24).fill('a refund, please') });
+const many = await classify(tenantKey, {
+  model: 'sample',
+  input: Array(24).fill('a refund, please'),
+});
 check(`a call of many texts answers ${many.status}`, many.status === 200);
 const refused = await classify(tenantKey, { model: 'nothing', input: 'x' });
 check(`a bad call answers ${refused.status}`, refused.status === 404);

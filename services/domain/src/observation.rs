@@ -37,9 +37,37 @@ pub struct Observed {
     /// Best labels.
     pub labels: BTreeMap<String, u64>,
     /// Probabilities of the best labels, in tenths: 9 is from 0.9 to 1.
+    #[serde(with = "by_number")]
     pub confidence: BTreeMap<u8, u64>,
     /// Texts by their number of tokens: the smallest power of two that holds it.
+    #[serde(with = "by_number")]
     pub lengths: BTreeMap<u32, u64>,
+}
+
+/// Maps by number as JSON has them, by the number's text: inside of a tagged record serde does not
+/// read them back by itself.
+mod by_number {
+    use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<K: Display, S: Serializer>(
+        map: &BTreeMap<K, u64>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_map(map.iter().map(|(number, count)| (number.to_string(), count)))
+    }
+
+    pub(super) fn deserialize<'de, K, D>(from: D) -> Result<BTreeMap<K, u64>, D::Error>
+    where
+        K: Ord + FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let read = |(number, count): (String, u64)| {
+            number.parse().map(|number| (number, count)).map_err(D::Error::custom)
+        };
+        BTreeMap::<String, u64>::deserialize(from)?.into_iter().map(read).collect()
+    }
 }
 
 /// The bucket of a probability.
@@ -105,6 +133,16 @@ mod tests {
         seen.count("refund", 0.95, 5, Some(1));
         seen.count("refund", 1.0, 8, None);
         seen.count("other", 0.0, 0, Some(0));
+        let record = crate::Record::Observation(Box::new(Observation {
+            from: Timestamp::from_micros(0),
+            until: Timestamp::from_micros(1),
+            tenant: TenantId::new("acme").unwrap(),
+            name: "support".to_owned(),
+            model: Digest::of(b"m"),
+            observed: seen.clone(),
+        }));
+        let written = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<crate::Record>(&written).unwrap(), record);
         let mut twice = seen.clone();
         twice.add(&seen);
         assert_eq!((seen.texts, seen.tokens, seen.unknown, seen.told), (3, 13, 1, 5));

@@ -185,8 +185,7 @@ impl Snapshot {
 
     /// The one model that `tenant` may use; none if there are several.
     pub(crate) fn only_model(&self, tenant: &TenantId) -> Option<&ModelName> {
-        let models = self.models(tenant);
-        let mut names = models.iter().map(|(model, _)| &model.facts.name);
+        let mut names = self.models(tenant).into_iter().map(|(model, _)| &model.facts.name);
         let first = names.next()?;
         names.all(|name| name == first).then_some(first)
     }

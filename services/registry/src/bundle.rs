@@ -6,9 +6,17 @@ use std::{
 };
 
 use reeve_domain::ModelName;
-use reeve_protocol::model::{BundleSummary, BundleUnreadable};
-use safetensors::{Dtype, SafeTensors};
+use reeve_protocol::{
+    model::{BundleSummary, BundleUnreadable},
+    signature::SIGNATURE_FILE,
+};
+use safetensors::{Dtype, tensor::Metadata};
 
+/// What weights can be of.
+const USABLE: [Dtype; 8] =
+    [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::I64, Dtype::I32, Dtype::I8, Dtype::U8];
+/// A statement is never larger, in bytes.
+const SIGNATURE_MAX: u64 = 16 * 1024;
 /// The largest header of a safetensors file (https://github.com/huggingface/safetensors).
 const HEADER_MAX: u64 = 100_000_000;
 
@@ -58,10 +66,13 @@ pub fn scan(dir: &Path) -> Result<Scanned, BundleRefused> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !listed.contains(name.as_str()) {
+        let length = entry.metadata()?.len();
+        // A statement of who vouches for the bundle, which its digest does not cover.
+        let is_signature = name == SIGNATURE_FILE && length <= SIGNATURE_MAX;
+        if !listed.contains(name.as_str()) && !is_signature {
             return Err(BundleRefused::Unlisted(name));
         }
-        bytes = bytes.saturating_add(entry.metadata()?.len());
+        bytes = bytes.saturating_add(length);
     }
     for name in &summary.files {
         let path = dir.join(name);
@@ -98,32 +109,33 @@ fn check_tensors(path: &Path) -> Result<(), String> {
     if length > HEADER_MAX || length.saturating_add(8) > whole {
         return Err(format!("its header claims {length} bytes"));
     }
-    let mut header = length.to_le_bytes().to_vec();
+    let mut header = Vec::new();
     file.take(length).read_to_end(&mut header).map_err(|why| why.to_string())?;
-    let (end, metadata) = SafeTensors::read_metadata(&header).map_err(|why| why.to_string())?;
-    let data = u64::try_from(metadata.data_len()).unwrap_or(u64::MAX);
-    let end = u64::try_from(end).unwrap_or(u64::MAX);
-    if end.saturating_add(8).saturating_add(data) != whole {
-        return Err("its tensors do not fill it".to_owned());
-    }
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|why| why.to_string())?;
     let tensors = metadata.tensors();
     if tensors.is_empty() {
         return Err("it holds no tensor".to_owned());
     }
-    let usable = [
-        Dtype::F32,
-        Dtype::F16,
-        Dtype::BF16,
-        Dtype::F64,
-        Dtype::I64,
-        Dtype::I32,
-        Dtype::I8,
-        Dtype::U8,
-    ];
-    match tensors.iter().find(|(_, tensor)| !usable.contains(&tensor.dtype)) {
-        Some((name, tensor)) => Err(format!("tensor `{name}` is of {:?}", tensor.dtype)),
-        None => Ok(()),
+    let mut places = Vec::with_capacity(tensors.len());
+    for (name, tensor) in &tensors {
+        if !USABLE.contains(&tensor.dtype) {
+            return Err(format!("tensor `{name}` is of {:?}", tensor.dtype));
+        }
+        let (start, end) = tensor.data_offsets;
+        let bits = tensor.shape.iter().try_fold(tensor.dtype.bitsize(), |n, d| n.checked_mul(*d));
+        if bits.map(|bits| bits.div_ceil(8)) != end.checked_sub(start) {
+            return Err(format!("tensor `{name}` does not lie where it says"));
+        }
+        places.push((start, end));
     }
+    // One after the other, and nothing between or behind them.
+    places.sort_unstable();
+    let end = places.iter().try_fold(0, |at, (start, end)| (*start == at).then_some(*end));
+    let end = end.and_then(|end| u64::try_from(end).ok());
+    if end.and_then(|end| end.checked_add(length)?.checked_add(8)) != Some(whole) {
+        return Err("its tensors do not fill it".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

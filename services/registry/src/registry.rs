@@ -3,7 +3,7 @@ use std::{fs, io::Write as _, path::Path};
 use futures_util::StreamExt as _;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
 use reeve_domain::Digest;
-use reeve_protocol::model::BundleSummary;
+use reeve_protocol::{model::BundleSummary, signature::SIGNATURE_FILE};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 
@@ -62,7 +62,9 @@ impl Registry {
     /// Keeps a bundle. `bundle.json` is written last: without it there is no bundle.
     pub async fn put(&self, dir: &Path, summary: &BundleSummary) -> Result<(), RegistryFailed> {
         let others = summary.files.iter().filter(|name| *name != BundleSummary::MANIFEST);
-        for name in others.map(String::as_str).chain([BundleSummary::MANIFEST]) {
+        let signature = dir.join(SIGNATURE_FILE).is_file().then_some(SIGNATURE_FILE);
+        let others = others.map(String::as_str).chain(signature);
+        for name in others.chain([BundleSummary::MANIFEST]) {
             let key = self.key(&summary.digest, name);
             let upload = self.place.store.put_multipart(&key).await?;
             let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);

@@ -1,6 +1,6 @@
 //! Bundles in S3: put in parts, fetched by digest, refused without the right secret.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(missing_docs, reason = "a test")]
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};

@@ -30,7 +30,12 @@ export function Model() {
         {(detail) => (
           <Stack gap="lg">
             <Production detail={detail} operator={operator} approver={approver} />
-            <ModelChanges detail={detail} me={user?.id ?? ''} approver={approver} operator={operator} />
+            <ModelChanges
+              detail={detail}
+              me={user?.id ?? ''}
+              approver={approver}
+              operator={operator}
+            />
             <ModelVersions detail={detail} operator={operator} approver={approver} />
             <ModelWatching name={name} operator={operator} />
             <ModelSharing detail={detail} operator={operator} />

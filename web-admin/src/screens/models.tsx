@@ -27,9 +27,11 @@ export function Models() {
                   <Table>
                     <Table.Thead>
                       <Table.Tr>
-                        {['model', 'version', 'status', 'aliases', 'digest', 'risk', 'labels'].map((name) => (
-                          <Table.Th key={name}>{t(`field.${name}`)}</Table.Th>
-                        ))}
+                        {['model', 'version', 'status', 'aliases', 'digest', 'risk', 'labels'].map(
+                          (name) => (
+                            <Table.Th key={name}>{t(`field.${name}`)}</Table.Th>
+                          ),
+                        )}
                       </Table.Tr>
                     </Table.Thead>
                     <Table.Tbody>

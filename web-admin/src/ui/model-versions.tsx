@@ -242,7 +242,11 @@ function Do(props: { detail: Detail; version: Version; deed: Deed; done: () => v
           />
         )}
         {act.isError && <Fault error={act.error} />}
-        <Button type="submit" loading={act.isPending} color={deed === 'withdraw' ? 'red' : undefined}>
+        <Button
+          type="submit"
+          loading={act.isPending}
+          color={deed === 'withdraw' ? 'red' : undefined}
+        >
           {t(asked ? 'model.ask' : 'model.do')}
         </Button>
       </Stack>
@@ -348,7 +352,9 @@ export function Upload({ may }: { may: boolean }) {
         </Button>
       </Group>
       {send.isSuccess && (
-        <Text size="sm">{t('model.taken', { name: `${send.data.name}@${send.data.version}` })}</Text>
+        <Text size="sm">
+          {t('model.taken', { name: `${send.data.name}@${send.data.version}` })}
+        </Text>
       )}
       {send.isError && <Fault error={send.error} />}
     </Stack>

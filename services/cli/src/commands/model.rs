@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use reeve_config::Config;
-use reeve_protocol::model::BundleSummary;
+use reeve_protocol::{model::BundleSummary, signature::SIGNATURE_FILE};
 use serde_json::{Value, json};
 
 use super::{
@@ -279,7 +279,8 @@ fn push(api: &Api, bundle: &Path, owner: Option<&str>) -> anyhow::Result<()> {
     let summary = BundleSummary::read(bundle)?;
     let mut archive = tar::Builder::new(tempfile::tempfile()?);
     archive.mode(tar::HeaderMode::Deterministic);
-    for name in &summary.files {
+    let signature = bundle.join(SIGNATURE_FILE).is_file().then_some(SIGNATURE_FILE);
+    for name in summary.files.iter().map(String::as_str).chain(signature) {
         archive.append_file(name, &mut File::open(bundle.join(name))?)?;
     }
     let mut archive = archive.into_inner()?;

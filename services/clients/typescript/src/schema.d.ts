@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Classify texts, as the Hugging Face client asks. */
+        post: operations["huggingFaceTextClassification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/predict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Classify texts, as clients of text-embeddings-inference ask. */
+        post: operations["teiPredict"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/classify": {
         parameters: {
             query?: never;
@@ -55,6 +89,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/{model}:predict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Classify texts, as KServe's V1 clients ask. */
+        post: operations["kserveV1Predict"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/moderations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Moderate texts, as the OpenAI client asks. */
+        post: operations["createModeration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/receipts/{id}": {
         parameters: {
             query?: never;
@@ -92,6 +160,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v2/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a model takes and gives. */
+        get: operations["oipModel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/models/{model}/infer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Classify texts, as clients of the Open Inference Protocol v2 ask. */
+        post: operations["oipInfer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vllm/v1/classify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Classify texts, as clients of vLLM and SGLang ask. */
+        post: operations["vllmClassify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -111,9 +230,12 @@ export interface components {
         };
         /** @description The body of `POST /v1/classify`. */
         ClassifyRequest: {
-            /** @description The model's name. */
+            /**
+             * @description The model: `support` for what is in production, `support:staging` for what an alias leads
+             *     to, `support@3` for a version, `support@sha256:…` for a bundle.
+             */
             model: string;
-            /** @description One text, or up to 1,000. */
+            /** @description One text, or up to 1,000, answered in the same order. */
             input: components["schemas"]["Input"];
             /**
              * Format: int32
@@ -173,8 +295,36 @@ export interface components {
             /** @description Where the record stands. */
             receipt: components["schemas"]["ReceiptView"];
         };
+        /** @description A failure, as this client reads it. */
+        HuggingFaceError: {
+            error: string;
+            code: string;
+            decision_id: string;
+        };
+        /** @description The body of `POST /models/{model}`. */
+        HuggingFaceRequest: {
+            /** @description One text or several. */
+            inputs: components["schemas"]["Input"];
+            parameters?: components["schemas"]["Parameters"];
+        };
         /** @description One text or several. */
         Input: string | string[];
+        /** @description A text, by itself or named. */
+        Instance: string | {
+            /** @description The text. */
+            text: string;
+        };
+        /** @description The body of `POST /v1/models/{model}:predict`. */
+        Instances: {
+            /** @description Up to 1,000. */
+            instances: components["schemas"]["Instance"][];
+        };
+        /** @description A failure, as KServe's clients read it. */
+        KServeError: {
+            error: string;
+            code: string;
+            decision_id: string;
+        };
         /** @description A label and its probability. */
         LabelScore: {
             /** @description The label. */
@@ -206,8 +356,72 @@ export interface components {
             labels: string[];
             /** @description Risk class under Regulation (EU) 2024/1689. */
             risk_class: string;
+            /** @description Aliases that lead to it; `production` is what answers when the model alone is named. */
+            aliases: string[];
             /** @description Regions where it is served. */
             regions: string[];
+        };
+        /** @description One text. */
+        Moderated: {
+            flagged: boolean;
+            categories: {
+                [key: string]: boolean;
+            };
+            category_scores: {
+                [key: string]: number;
+            };
+            category_applied_input_types: {
+                [key: string]: string[];
+            };
+        };
+        /** @description The answer of `POST /v1/moderations`. */
+        Moderation: {
+            id: string;
+            model: string;
+            results: components["schemas"]["Moderated"][];
+        };
+        /** @description The body of `POST /v1/moderations`. */
+        ModerationRequest: {
+            /** @description The model; the only one that you may use, if there is no more than one, if absent. */
+            model?: string | null;
+            /** @description A text, several texts, or one text in parts: `[{"type":"text","text":"…"}]`. */
+            input: components["schemas"]["Input"];
+        };
+        /** @description A failure, as this client reads it. */
+        OpenAiError: {
+            error: components["schemas"]["OpenAiFault"];
+        };
+        /** @description What went wrong. */
+        OpenAiFault: {
+            message: string;
+            type: string;
+            param?: string | null;
+            code: string;
+            decision_id: string;
+        };
+        /** @description How the labels are wanted. */
+        Parameters: {
+            /**
+             * Format: int32
+             * @description How many labels; all if absent.
+             */
+            top_k?: number | null;
+            /** @description `softmax`, which is what a classifier's scores are here. */
+            function_to_apply?: string | null;
+        };
+        /** @description The body of `POST /predict`. */
+        PredictRequest: {
+            /** @description A text, or a list of lists of one text each. */
+            inputs: Record<string, never>;
+            /** @description Must be false: what leaves a pod are probabilities. */
+            raw_scores?: boolean;
+            /** @description Whether a text that is too long is cut. The model's card says what happens to it. */
+            truncate?: boolean | null;
+        };
+        /** @description The answer of `POST /v1/models/{model}:predict`. */
+        Predictions: {
+            /** @description The best label of each instance. */
+            predictions: components["schemas"]["LabelScore"][];
         };
         /** @description An RFC 9457 problem: what every refused call is answered with. */
         Problem: {
@@ -279,6 +493,13 @@ export interface components {
             /** @description Why it decided so. */
             reason: string;
         };
+        /** @description A failure, as this client reads it. */
+        TeiError: {
+            error: string;
+            error_type: string;
+            code: string;
+            decision_id: string;
+        };
         /** @description One day's usage of one model in one region. */
         UsageDay: {
             day: string;
@@ -322,6 +543,60 @@ export interface components {
             /** @description The price. */
             cost: Record<string, never>;
         };
+        /** @description The answer of `POST /vllm/v1/classify`. */
+        VllmClassification: {
+            id: string;
+            object: string;
+            /**
+             * Format: int64
+             * @description Seconds since the Unix epoch.
+             */
+            created: number;
+            model: string;
+            data: components["schemas"]["VllmItem"][];
+            usage: components["schemas"]["VllmUsage"];
+        };
+        /** @description A failure, as this client reads it. */
+        VllmError: {
+            error: components["schemas"]["VllmFault"];
+        };
+        /** @description What went wrong; `code` is the HTTP status there, and `reason` is Reeve's. */
+        VllmFault: {
+            message: string;
+            type: string;
+            param?: string | null;
+            /** Format: int32 */
+            code: number;
+            reason: string;
+            decision_id: string;
+        };
+        /** @description One text. */
+        VllmItem: {
+            index: number;
+            /** @description The best label. */
+            label: string;
+            /** @description The probability of every label, in the order of the model's labels. */
+            probs: number[];
+            num_classes: number;
+        };
+        /** @description The body of `POST /vllm/v1/classify`. */
+        VllmRequest: {
+            /** @description The model; the only one that you may use, if there is no more than one, if absent. */
+            model?: string | null;
+            /** @description One text or several. */
+            input: components["schemas"]["Input"];
+        };
+        /** @description Tokens. */
+        VllmUsage: {
+            /** Format: int64 */
+            prompt_tokens: number;
+            /** Format: int64 */
+            total_tokens: number;
+            /** Format: int64 */
+            completion_tokens: number;
+            /** Format: int64 */
+            prompt_tokens_details?: number | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -331,6 +606,75 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    huggingFaceTextClassification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HuggingFaceRequest"];
+            };
+        };
+        responses: {
+            /** @description The labels of each text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelScore"][][];
+                };
+            };
+            /** @description Refused or failed; `code` as everywhere */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HuggingFaceError"];
+                };
+            };
+        };
+    };
+    teiPredict: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PredictRequest"];
+            };
+        };
+        responses: {
+            /** @description The labels of the text; a list of such lists for several */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelScore"][];
+                };
+            };
+            /** @description Refused or failed; `code` as everywhere */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TeiError"];
+                };
+            };
+        };
+    };
     classify: {
         parameters: {
             query?: never;
@@ -533,6 +877,75 @@ export interface operations {
             };
         };
     };
+    kserveV1Predict: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Instances"];
+            };
+        };
+        responses: {
+            /** @description The best label of each instance */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Predictions"];
+                };
+            };
+            /** @description Refused or failed; `code` as everywhere */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KServeError"];
+                };
+            };
+        };
+    };
+    createModeration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModerationRequest"];
+            };
+        };
+        responses: {
+            /** @description One result for each text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moderation"];
+                };
+            };
+            /** @description Refused or failed; `code` as everywhere */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenAiError"];
+                };
+            };
+        };
+    };
     getReceipt: {
         parameters: {
             query?: never;
@@ -622,6 +1035,108 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    oipModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Versions, inputs and outputs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description `{"error": "…"}` with `code` and `decision_id` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    oipInfer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model's name */
+                model: string;
+            };
+            cookie?: never;
+        };
+        /** @description One input `text`, `BYTES` [n] or [n, 1]; parameter `top_k`, all labels if absent; raw elements behind the JSON with `Inference-Header-Content-Length` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Outputs `label`, `BYTES` [n, k]; `score`, `FP32` [n, k]; `tokens`, `UINT32` [n] */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description `{"error": "…"}` with `code` and `decision_id` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    vllmClassify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VllmRequest"];
+            };
+        };
+        responses: {
+            /** @description The label and all probabilities of each text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VllmClassification"];
+                };
+            };
+            /** @description Refused or failed; `reason` is the code as everywhere */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VllmError"];
                 };
             };
         };

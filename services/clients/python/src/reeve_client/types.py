@@ -13,7 +13,30 @@ class FieldError(TypedDict):
     message: str
 
 
+class HuggingFaceError(TypedDict):
+    error: str
+    code: str
+    decision_id: str
+
+
 Input: TypeAlias = str | list[str]
+
+
+class Instance1(TypedDict):
+    text: str
+
+
+Instance: TypeAlias = str | Instance1
+
+
+class Instances(TypedDict):
+    instances: list[Instance]
+
+
+class KServeError(TypedDict):
+    error: str
+    code: str
+    decision_id: str
 
 
 class LabelScore(TypedDict):
@@ -33,7 +56,49 @@ class ModelView(TypedDict):
     digest: str
     labels: list[str]
     risk_class: str
+    aliases: list[str]
     regions: list[str]
+
+
+class Moderated(TypedDict):
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+
+
+class Moderation(TypedDict):
+    id: str
+    model: str
+    results: list[Moderated]
+
+
+class ModerationRequest(TypedDict):
+    model: NotRequired[str | None]
+    input: Input
+
+
+class OpenAiFault(TypedDict):
+    message: str
+    type: str
+    param: NotRequired[str | None]
+    code: str
+    decision_id: str
+
+
+class Parameters(TypedDict):
+    top_k: NotRequired[int | None]
+    function_to_apply: NotRequired[str | None]
+
+
+class PredictRequest(TypedDict):
+    inputs: dict[str, Any]
+    raw_scores: NotRequired[bool]
+    truncate: NotRequired[bool | None]
+
+
+class Predictions(TypedDict):
+    predictions: list[LabelScore]
 
 
 class ReceiptView(TypedDict):
@@ -54,6 +119,13 @@ class ResultView(TypedDict):
 class RuleReason(TypedDict):
     id: str
     reason: str
+
+
+class TeiError(TypedDict):
+    error: str
+    error_type: str
+    code: str
+    decision_id: str
 
 
 class UsageDay(TypedDict):
@@ -79,6 +151,34 @@ class UsageView(TypedDict):
     cost: dict[str, Any]
 
 
+class VllmFault(TypedDict):
+    message: str
+    type: str
+    param: NotRequired[str | None]
+    code: int
+    reason: str
+    decision_id: str
+
+
+class VllmItem(TypedDict):
+    index: int
+    label: str
+    probs: list[float]
+    num_classes: int
+
+
+class VllmRequest(TypedDict):
+    model: NotRequired[str | None]
+    input: Input
+
+
+class VllmUsage(TypedDict):
+    prompt_tokens: int
+    total_tokens: int
+    completion_tokens: int
+    prompt_tokens_details: NotRequired[int | None]
+
+
 class ClassifyRequest(TypedDict, closed=True):
     model: str
     input: Input
@@ -94,8 +194,17 @@ class Governance(TypedDict):
     receipt: ReceiptView
 
 
+class HuggingFaceRequest(TypedDict):
+    inputs: Input
+    parameters: NotRequired[Parameters]
+
+
 class ModelList(TypedDict):
     models: list[ModelView]
+
+
+class OpenAiError(TypedDict):
+    error: OpenAiFault
 
 
 class Problem(TypedDict):
@@ -112,6 +221,19 @@ class Problem(TypedDict):
 class RefusedRegion(TypedDict):
     region: str
     rules: list[RuleReason]
+
+
+class VllmClassification(TypedDict):
+    id: str
+    object: str
+    created: int
+    model: str
+    data: list[VllmItem]
+    usage: VllmUsage
+
+
+class VllmError(TypedDict):
+    error: VllmFault
 
 
 class Classified(TypedDict):
