@@ -10,7 +10,7 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
-use reeve_domain::{Origin, Record, SystemClock, UserId};
+use reeve_domain::{Origin, Record, SystemClock, SystemEntropy, UserId};
 use reeve_ledger::{ReceiptProof, VerifierKey, WitnessKey, verify_receipt};
 use reeve_policy::Bundle;
 use reeve_store::{
@@ -234,6 +234,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// How many entries of the log witnesses have cosigned.
+fn cosigned(dir: &Path) -> u64 {
+    let note = std::fs::read_to_string(dir.join("cosigned")).unwrap_or_default();
+    note.lines().nth(1).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0)
+}
+
 #[test]
 fn a_gateway_that_rolls_its_log_back_is_caught() {
     let mut world =
@@ -241,10 +247,6 @@ fn a_gateway_that_rolls_its_log_back_is_caught() {
     let (mut other, url) = world.start_gateway(2).unwrap();
     let dir = world.path().join("ledger/gateway-2");
     let client = world.client_at(&url, &world.us);
-    let cosigned = |dir: &Path| {
-        let note = std::fs::read_to_string(dir.join("cosigned")).unwrap_or_default();
-        note.lines().nth(1).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0)
-    };
     assert_eq!(client.classify("first").unwrap().status, 200);
     other.stop().unwrap();
     let old = world.path().join("old");
@@ -301,6 +303,44 @@ fn a_gateway_that_rolls_its_log_back_is_caught() {
         "{}",
         world.reeve.output()
     );
+}
+
+#[test]
+fn a_gateway_that_learns_of_another_history_while_it_serves_takes_no_call_any_more() {
+    let world =
+        World::start_with(WorldOptions { witness: true, ..WorldOptions::default() }).unwrap();
+    let (_other, url) = world.start_gateway(2).unwrap();
+    let (dir, copied) = (world.path().join("ledger/gateway-2"), world.path().join("copied"));
+    let size = reeve_ledger::Reader::open(&dir).unwrap().size();
+    wait_until("the log is cosigned", Duration::from_secs(20), || Ok(cosigned(&dir) == size))
+        .unwrap();
+
+    // Somebody who has the key goes on with a copy of the log, and the witness sees that first.
+    copy(&dir, &copied);
+    let options = reeve_ledger::Options {
+        dir: copied.clone(),
+        origin: Origin::new("reeve.local/gateway-2").unwrap(),
+        commit_deadline: Duration::from_secs(2),
+        headroom_bytes: 1,
+        segment_bytes: reeve_ledger::SEGMENT_BYTES,
+    };
+    let key = world.path().join("secrets/gateway-2.pem");
+    let key = reeve_ledger::load_or_create_key(&key, &SystemEntropy).unwrap();
+    let clock = std::sync::Arc::new(SystemClock::default());
+    let (ledger, _) = reeve_ledger::Ledger::open(options, key, clock).unwrap();
+    ledger.append_blocking(b"another history".to_vec()).unwrap();
+    let (body, _) = reeve_ledger::Reader::open(&copied).unwrap().submission(size).unwrap();
+    let config = reeve_config::Config::load(Some(&world.path().join("reeve.toml"))).unwrap();
+    let witness = &config.ledger.witnesses[0].url;
+    assert!(ureq::post(format!("{witness}/add-checkpoint")).send(body).is_ok());
+
+    let client = world.client_at(&url, &world.us);
+    wait_until("the gateway knows", Duration::from_secs(20), || {
+        Ok(client.classify("no more")?.code() == "audit-unavailable")
+    })
+    .unwrap();
+    let log = std::fs::read_to_string(world.path().join("logs/gateway-2.log")).unwrap();
+    assert!(log.contains("was rolled back or replaced"), "{log}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The store, the disk or a program goes away.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, path::Path, process::Command, time::Duration};
 
 use nix::sys::signal::Signal;
+use reeve_domain::{Clock as _, SystemClock};
 use reeve_store::testing::PostgresServer;
 use reeve_tests::{Engine, World, WorldOptions, wait_until};
+
+use crate::crash::verify;
 
 #[test]
 fn with_the_store_gone_the_gateway_serves_records_restarts_and_catches_up() {
@@ -58,6 +61,86 @@ fn without_its_log_the_gateway_answers_503_and_recovers_when_it_is_back() {
         Ok(client.classify("after")?.status == 200)
     })
     .unwrap();
+}
+
+/// Runs a command of the system; false where it may not be done here.
+fn done(program: &str, arguments: &[&str], path: &Path) -> bool {
+    Command::new(program).args(arguments).arg(path).output().is_ok_and(|it| it.status.success())
+}
+
+/// Calls get 503 in time and nothing reaches a pod; when the disk is mended, calls are served again.
+fn unrecorded_until(world: &World, mend: impl FnOnce()) {
+    let (client, clock) = (world.client(&world.eu), SystemClock::default());
+    wait_until("calls are refused", Duration::from_secs(5), || {
+        Ok(client.classify("on the brink")?.status == 503)
+    })
+    .unwrap();
+    let inputs = world.pod_inputs("eu-west").unwrap();
+    for _ in 0..3 {
+        let asked = clock.monotonic();
+        let answer = client.classify("unrecorded").unwrap();
+        assert_eq!((answer.status, answer.code()), (503, "audit-unavailable"), "{answer:?}");
+        // The deadline of a commit is two seconds.
+        assert!(clock.monotonic().saturating_sub(asked) < Duration::from_secs(4));
+    }
+    assert_eq!(world.pod_inputs("eu-west").unwrap(), inputs, "nothing left without a record");
+    mend();
+    wait_until("the log is written again", Duration::from_secs(10), || {
+        Ok(client.classify("after")?.status == 200)
+    })
+    .unwrap();
+    let (holds, text) = verify(world);
+    assert!(holds, "{text}");
+}
+
+#[test]
+fn a_log_that_may_not_be_written_any_more_is_noticed_and_comes_back() {
+    let world = World::start().unwrap();
+    assert_eq!(world.client(&world.eu).classify("before").unwrap().status, 200);
+    let log = world.log_dir();
+    // Permissions do not hold root back, and files that are open already keep theirs.
+    if !done("chattr", &["-R", "+i"], &log) {
+        println!("skipped: files cannot be made immutable here");
+        return;
+    }
+    let mend = || assert!(done("chattr", &["-R", "-i"], &log));
+    let tried = std::panic::catch_unwind(AssertUnwindSafe(|| unrecorded_until(&world, mend)));
+    // Else the directory could not be removed.
+    done("chattr", &["-R", "-i"], &log);
+    if let Err(failed) = tried {
+        std::panic::resume_unwind(failed);
+    }
+}
+
+#[test]
+fn a_full_disk_stops_calls_before_it_is_full_and_again_when_it_is() {
+    let mut world = World::start().unwrap();
+    world.reeve.stop().unwrap();
+    let (log, aside) = (world.log_dir(), world.path().join("aside"));
+    std::fs::rename(&log, &aside).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    if !done("mount", &["-t", "tmpfs", "-o", "size=96m", "tmpfs"], &log) {
+        println!("skipped: nothing can be mounted here");
+        return;
+    }
+    let tried = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        assert!(done("cp", &["-a", &format!("{}/.", aside.display())], &log));
+        world.restart().unwrap();
+        assert_eq!(world.client(&world.eu).classify("before").unwrap().status, 200);
+        let big = log.join("somebody-elses");
+        // Less than the headroom of 64 MiB is left; then nothing at all.
+        for bytes in [48 << 20, 200 << 20] {
+            // Where the disk ends, so does the writing.
+            drop(std::fs::write(&big, vec![0; bytes]));
+            unrecorded_until(&world, || std::fs::remove_file(&big).unwrap());
+        }
+        world.reeve.stop().unwrap();
+    }));
+    drop(world.reeve.stop());
+    assert!(done("umount", &["-l"], &log));
+    if let Err(failed) = tried {
+        std::panic::resume_unwind(failed);
+    }
 }
 
 #[test]

@@ -46,6 +46,7 @@
 //! ciphertext of an erased payload is overwritten where it lies ([`destroy_payloads`]), and its key
 //! before it ([`destroy_key`]). No root, no proof and no receipt changes by it.
 
+mod append;
 mod bundle;
 mod cipher;
 mod expire;
@@ -64,8 +65,8 @@ mod tiles;
 mod tree;
 mod verify;
 mod witness;
-mod writer;
 
+pub use append::{AppendError, Ledger, OpenError, Options, Receipt, Recovery, SEGMENT_BYTES};
 pub use bundle::{BundleFailed, BundleReport, BundleWriter, Manifest, verify_bundle};
 pub use expire::{Expiry, expire, expired, plan_expiry, segment_files};
 pub use kek::{KekFile, KekProgram, KekUnusable, KeyEncryption, Wrapped};
@@ -82,4 +83,3 @@ pub use receipt::{ReceiptProof, ReceiptRefused, verify_receipt};
 pub use tree::{Hash, consistency_holds, inclusion_holds, leaf_hash};
 pub use verify::{Finding, FindingKind, Report, verify, verify_witnessed};
 pub use witness::{Witness, WitnessKey, WitnessRefused, seen_by_witness};
-pub use writer::{AppendError, Ledger, OpenError, Options, Receipt, Recovery, SEGMENT_BYTES};

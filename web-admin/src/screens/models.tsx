@@ -1,5 +1,6 @@
 import { Checkbox, Group, NativeSelect, Stack, Table, Text } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, data, type Schema } from '../api/client';
 import { queryClient, session } from '../api/queries';
@@ -103,9 +104,15 @@ function Papers({ model, may }: { model: Schema['Model']; may: boolean }) {
         }),
       ),
     onSuccess: () => queryClient.invalidateQueries({ queryKey: ['models'] }),
+    onSettled: () => setChosen({}),
   });
   // What was chosen is shown at once, and taken back if it cannot be kept.
-  const shown = { ...model, ...(save.isPending ? save.variables : {}) };
+  const [chosen, setChosen] = useState<Partial<Schema['ModelPapers']>>({});
+  const choose = (papers: Partial<Schema['ModelPapers']>) => {
+    setChosen(papers);
+    save.mutate(papers);
+  };
+  const shown = { ...model, ...chosen };
   const disabled = !may;
   return (
     <Stack gap={4}>
@@ -118,19 +125,19 @@ function Papers({ model, may }: { model: Schema['Model']; may: boolean }) {
           }))}
           value={shown.risk_class}
           disabled={disabled}
-          onChange={(event) => save.mutate({ risk_class: event.currentTarget.value })}
+          onChange={(event) => choose({ risk_class: event.currentTarget.value })}
         />
         <Checkbox
           label={t('models.conformity')}
           checked={shown.conformity}
           disabled={disabled}
-          onChange={(event) => save.mutate({ conformity: event.currentTarget.checked })}
+          onChange={(event) => choose({ conformity: event.currentTarget.checked })}
         />
         <Checkbox
           label={t('models.instructions')}
           checked={shown.instructions}
           disabled={disabled}
-          onChange={(event) => save.mutate({ instructions: event.currentTarget.checked })}
+          onChange={(event) => choose({ instructions: event.currentTarget.checked })}
         />
       </Group>
       {save.isError && <Fault error={save.error} />}
