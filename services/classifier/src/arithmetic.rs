@@ -24,7 +24,8 @@ impl fmt::Display for Arithmetic {
 /// How a model is to be served.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Serving {
-    /// How precisely; none: bf16 where the device multiplies such natively, else fp32.
+    /// How precisely; none: bf16 where the device multiplies such natively and that is close
+    /// enough, else fp32.
     pub precision: Option<Arithmetic>,
     /// The largest difference of a probability from that in fp32 by libtorch; a model that is
     /// further off is not served.

@@ -21,9 +21,26 @@ pub struct Engine {
 
 impl Engine {
     /// Puts a bundle on a device and holds what it computes there against fp32 by libtorch on the
-    /// CPU.
+    /// CPU. Who leaves the precision to us gets bf16 where that is native and close enough.
     pub fn load(bundle: Bundle, device: Device, serving: Serving) -> Result<Self, LoadError> {
-        let precision = serving.precision.unwrap_or_else(|| usual(device));
+        if let Some(precision) = serving.precision {
+            return Self::with(bundle, device, precision, serving.bound);
+        }
+        if multiplies_bf16(&bundle, device) {
+            match Self::with(bundle.clone(), device, Arithmetic::Bf16, serving.bound) {
+                Err(LoadError::Differs { .. }) => {}
+                other => return other,
+            }
+        }
+        Self::with(bundle, device, Arithmetic::Fp32, serving.bound)
+    }
+
+    fn with(
+        bundle: Bundle,
+        device: Device,
+        precision: Arithmetic,
+        bound: f32,
+    ) -> Result<Self, LoadError> {
         let mut engine = Self {
             device,
             test: SelfTest {
@@ -53,8 +70,8 @@ impl Engine {
         }
         // Nothing may be answered that a NaN hides in.
         let SelfTest { difference, .. } = engine.test;
-        if difference.is_nan() || difference > serving.bound {
-            return Err(LoadError::Differs { precision, difference, bound: serving.bound });
+        if difference.is_nan() || difference > bound {
+            return Err(LoadError::Differs { precision, difference, bound });
         }
         Ok(engine)
     }
@@ -155,14 +172,14 @@ impl Engine {
     }
 }
 
-/// Where somebody who leaves it to us is served best.
-fn usual(device: Device) -> Arithmetic {
+/// Whether a network like this is faster in bf16 here.
+fn multiplies_bf16(bundle: &Bundle, device: Device) -> bool {
+    let body = bundle.architecture().body;
     #[cfg(target_arch = "x86_64")]
     if device == Device::Cpu {
-        let native = native::supports(Arithmetic::Bf16);
-        return if native { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
+        return body == Body::Lstm && native::supports(Arithmetic::Bf16);
     }
-    if device.is_cuda() { Arithmetic::Bf16 } else { Arithmetic::Fp32 }
+    device.is_cuda() && body != Body::Script
 }
 
 fn reckon_copies(bundle: &Bundle, device: Device, workers: usize) -> u64 {

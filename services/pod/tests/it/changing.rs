@@ -9,7 +9,7 @@ use std::{
 use reeve_protocol::order::Action;
 use serde_json::Value;
 
-use crate::pod::{Pod, train};
+use crate::pod::{Pod, renamed, train};
 
 /// The states of a pod's models by name and version.
 fn index(pod: &Pod) -> Vec<(String, String, String)> {
@@ -76,12 +76,12 @@ fn a_model_is_loaded_and_unloaded_under_load_without_a_dropped_call() {
 fn what_was_not_used_for_long_makes_room_and_comes_back() {
     let store = tempfile::tempdir().unwrap();
     let place = store.path().to_str().unwrap();
-    // Each is reckoned to take less than a mebibyte, so that a mebibyte holds some and not all.
+    // Each takes some twenty kibibytes, so that a mebibyte holds many and not all.
     let pod = Pod::start(&["--workers", "1", "--model-store", place, "--memory-mb", "1"]);
-    let more: Vec<_> = (0_u64..30)
+    let more: Vec<_> = (0..90)
         .map(|n| {
             let name = format!("more-{n:02}");
-            train(&store.path().join(&name), &name, "1", n)
+            renamed(&pod.dir.path().join("bundle"), &store.path().join(&name), &name)
         })
         .collect();
     for bundle in &more {

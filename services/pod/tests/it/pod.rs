@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 use reeve_classifier::{Bundle, Card, Dataset, Device, Optimizer, Recipe, fit};
-use reeve_domain::{Entropy as _, Region, SystemEntropy, TenantId, Timestamp};
+use reeve_domain::{Digest, Entropy as _, Region, SystemEntropy, TenantId, Timestamp};
 use reeve_protocol::{
     keys::write_key_pair,
     oip::ErrorBody,
@@ -88,6 +88,25 @@ pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle 
         ..Card::default()
     };
     Bundle::write(dir, fitted.into_parts(card)).unwrap()
+}
+
+/// A bundle under another name.
+pub(crate) fn renamed(bundle: &Path, into: &Path, name: &str) -> Bundle {
+    std::fs::create_dir_all(into).unwrap();
+    for file in ["tokenizer.json", "weights.safetensors"] {
+        std::fs::copy(bundle.join(file), into.join(file)).unwrap();
+    }
+    let read = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(bundle.join(file)).unwrap()).unwrap()
+    };
+    let (mut card, mut manifest) = (read("card.json"), read("bundle.json"));
+    card["name"] = name.into();
+    manifest["name"] = name.into();
+    let card = serde_json::to_vec(&card).unwrap();
+    manifest["files"]["card.json"] = Digest::of(&card).to_string().into();
+    std::fs::write(into.join("card.json"), card).unwrap();
+    std::fs::write(into.join("bundle.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    Bundle::open(into).unwrap()
 }
 
 impl Pod {

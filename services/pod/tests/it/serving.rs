@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use reeve_classifier::{Classifier, Device, softmax};
+use reeve_classifier::{Classifier, Device};
 use reeve_domain::{Digest, Region};
 use reeve_protocol::{
     text::TextResponse,
@@ -29,7 +29,7 @@ fn answers_are_the_bundle_s_own_alone_together_and_at_once() {
         for (index, text) in texts.iter().enumerate() {
             let encoded = classifier.encode(text).unwrap();
             assert_eq!(usize::try_from(answer.tokens[index]).unwrap(), encoded.ids.len());
-            let expected = softmax(&classifier.logits(&[&encoded]).unwrap()[0]);
+            let expected = classifier.answer(&classifier.logits(&[&encoded]).unwrap()[0]).scores;
             let got = &answer.results[index];
             assert!(got.len() == 2 && got[0].1 >= got[1].1);
             for (label, score) in got {
