@@ -8,10 +8,8 @@ pub mod convert;
 /// What the protocol's definition is compiled to.
 #[expect(
     missing_docs,
-    clippy::all,
     clippy::pedantic,
     clippy::as_conversions,
-    clippy::unwrap_used,
     unused_qualifications,
     reason = "generated; the definition says what each is"
 )]
