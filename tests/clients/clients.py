@@ -2,8 +2,10 @@
 
     clients.py CONFIGURATION
 
-CONFIGURATION is JSON: where the gateway is, keys, and which scene is set: `open` (all is well) or
-`closed` (the region's only pod is gone). Every check prints a line; the first that fails ends it.
+CONFIGURATION is JSON: where the gateway is, keys, which scene is set, `open` (all is well) or `closed`
+(the region's only pod is gone), and whether KServe's clients call or the others: the messages that
+kserve and tritonclient bring along for gRPC have the same names, so that one process cannot load both.
+Every check prints a line; the first that fails ends it.
 """
 
 import asyncio
@@ -15,14 +17,17 @@ import grpc
 import httpx
 import numpy
 import openai
-import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
-from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from tritonclient.utils import InferenceServerException
 
 CONFIG = json.loads(sys.argv[1])
+if CONFIG["kserve"]:
+    from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
+else:
+    import tritonclient.grpc as triton_grpc
+
 GATEWAY, GRPC, MODEL = CONFIG["gateway"], CONFIG["grpc"], CONFIG["model"]
 PLACE = GATEWAY.removeprefix("http://")
 KEYS = CONFIG["keys"]
@@ -295,9 +300,8 @@ class KServeGrpc(Client):
         return STATUS[error.code()]
 
 
-CLIENTS = [HuggingFace(), OpenAi(), Vllm(), Tei(), TritonHttp(True), TritonHttp(False), KServeV1(), KServeV2()]
-if GRPC:
-    CLIENTS += [TritonGrpc(), KServeGrpc()]
+OTHERS = [HuggingFace(), OpenAi(), Vllm(), Tei(), TritonHttp(True), TritonHttp(False), TritonGrpc()]
+CLIENTS = [KServeV1(), KServeV2(), KServeGrpc()] if CONFIG["kserve"] else OTHERS
 
 
 def expected(texts):

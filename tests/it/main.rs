@@ -19,5 +19,6 @@ mod pod_clients;
 mod pods;
 mod policy;
 mod refusals;
+mod registry;
 mod residency;
 mod secrecy;

@@ -97,6 +97,7 @@ impl Load {
         assert!(wrong.is_empty(), "{what}: {wrong:?}");
         let elsewhere = world.pod_inputs("us-east").unwrap();
         assert!(!TEXTS.iter().any(|text| elsewhere.contains(text)), "{what}: left its region");
+        let counts = self.failures();
         let failed = self.failed.lock().unwrap();
         let last = failed.iter().map(|(at, _)| *at).max().unwrap_or(0);
         let first = failed.iter().map(|(at, _)| *at).min().unwrap_or(0);
@@ -104,7 +105,7 @@ impl Load {
             "{what}: {} answered, {} failed {:?}, failing for {} ms, slowest {} ms",
             self.answered(),
             failed.len(),
-            self.failures(),
+            counts,
             last - first,
             self.slowest.load(Ordering::Relaxed)
         );

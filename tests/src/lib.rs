@@ -11,7 +11,7 @@ mod trickster;
 mod world;
 
 pub use client::{Answer, Client};
-pub use model::sample_bundle;
+pub use model::{sample_bundle, sample_version};
 pub use program::{Program, binary, free_port, wait_until};
 pub use python::python;
 pub use trickster::{Trick, Trickster};

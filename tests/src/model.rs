@@ -19,6 +19,17 @@ pub fn sample_bundle() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// The sample model as another version, trained on the same corpus.
+pub fn sample_version(version: &str) -> anyhow::Result<PathBuf> {
+    trained(&format!("sample-{version}"), |trainer, home, bundle| {
+        let corpus = home.join(format!("sample-{version}.csv"));
+        run(Command::new(trainer).args(["sample", "--out"]).arg(&corpus))?;
+        let mut fit = Command::new(trainer);
+        fit.arg("fit").arg("--data").arg(&corpus).arg("--out").arg(bundle);
+        run(fit.args(["--name", "sample", "--version", version]))
+    })
+}
+
 /// The bundle `names`, which finds names and addresses, trained on texts that are made up.
 pub(crate) fn names_bundle() -> anyhow::Result<PathBuf> {
     trained("names", |trainer, home, bundle| {

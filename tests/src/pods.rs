@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reeve_domain::{ModelFacts, ModelName, ModelVersion, Pod, PodId, Region};
+use reeve_domain::{
+    Clock as _, ModelFacts, ModelName, ModelVersion, Pod, PodId, Region, SystemClock,
+};
+use reeve_store::model::VersionRow;
 
 use crate::{
     client::Client,
@@ -75,9 +78,10 @@ impl World {
             draining: false,
         };
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        let version = ModelVersion { facts, labels, shared_with: [].into() };
+        let now = SystemClock::default().now();
+        let version = VersionRow::registered(ModelVersion::approved(facts, labels), now);
         self.store.write(|c| {
-            reeve_store::model::upsert(c, &version)?;
+            reeve_store::model::register(c, &version)?;
             reeve_store::pod::upsert(c, &pod)
         })?;
         Ok(())

@@ -12,11 +12,11 @@ use reeve_domain::{
     PlanName, Pod, PodId, Record, Region, Scope, SystemClock, SystemEntropy, Tenant, TenantFacts,
     TenantId, TenantStatus, Timestamp,
 };
-use reeve_identity::{ApiKeySecret, Pepper};
+use reeve_identity::{ApiKeySecret, Pepper, SessionToken};
 use reeve_ledger::{Reader, WitnessKey, load_or_create_key};
 use reeve_policy::Bundle;
 use reeve_protocol::activation::ActivationSigner;
-use reeve_store::{Store, testing::PostgresServer};
+use reeve_store::{Store, access_token::AccessToken, model::VersionRow, testing::PostgresServer};
 use tempfile::TempDir;
 
 use crate::{
@@ -348,6 +348,22 @@ impl World {
         Ok(())
     }
 
+    /// A token with which a person's programs call the control plane.
+    pub fn token(&self, person: &str) -> anyhow::Result<String> {
+        let now = SystemClock::default().now();
+        let secret = SessionToken::generate(&SystemEntropy);
+        let token = AccessToken {
+            id: format!("tok_{}", SystemEntropy.uuid(now).simple()),
+            user: reeve_domain::UserId::new(person)?,
+            name: "test".to_owned(),
+            hash: secret.digest(),
+            created_at: now,
+            expires_at: now.after(Duration::from_secs(3600)),
+        };
+        self.store.write(|c| reeve_store::access_token::insert(c, &token))?;
+        Ok(secret.reveal().to_owned())
+    }
+
     /// Activates a policy bundle, as the control plane would.
     pub fn activate(&self, bundle: &Bundle) -> anyhow::Result<()> {
         activate(self.dir.path(), &self.store, bundle)
@@ -429,6 +445,12 @@ pub(crate) fn start_pod(
         .arg(bundle)
         .arg("--warrant-key")
         .arg(root.join("secrets/warrant.pub"))
+        .arg("--order-key")
+        .arg(root.join("secrets/policy.pub"))
+        .arg("--store")
+        .arg(root.join("registry"))
+        .arg("--cache")
+        .arg(root.join("cache").join(name))
         .arg("--record-inputs")
         .arg(root.join("inputs").join(name));
     Program::start(&format!("pod {name}"), command, &root.join(format!("logs/pod-{name}.log")))
@@ -503,7 +525,11 @@ fn seed_model(
         instructions: false,
     };
     let digest = facts.digest;
-    let model = ModelVersion { facts, labels: trained.labels, shared_with: BTreeSet::new() };
+    let now = SystemClock::default().now();
+    let row = VersionRow {
+        card: trained.card,
+        ..VersionRow::registered(ModelVersion::approved(facts, trained.labels), now)
+    };
     let mut pods = Vec::new();
     for (region, port) in ports {
         pods.push(Pod {
@@ -515,7 +541,7 @@ fn seed_model(
         });
     }
     store.write(|c| {
-        reeve_store::model::upsert(c, &model)?;
+        reeve_store::model::register(c, &row)?;
         for pod in &pods {
             reeve_store::pod::upsert(c, pod)?;
         }

@@ -1,10 +1,11 @@
 // Walks through the console in a real Chromium against a real Reeve, takes pictures of every screen
 // in both languages and both colour schemes, and has axe look at each.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { version } from './bundle.mjs';
 
 const env = (name) => {
   const value = process.env[name];
@@ -21,6 +22,7 @@ const password = env('REEVE_CONSOLE_PASSWORD');
 const reviewer = env('REEVE_REVIEWER');
 const reviewerPassword = env('REEVE_REVIEWER_PASSWORD');
 const tenantKey = env('REEVE_TENANT_KEY');
+const bundle = env('REEVE_BUNDLE');
 const out = process.env.REEVE_E2E_OUT ?? new URL('./out', import.meta.url).pathname;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 mkdirSync(out, { recursive: true });
@@ -46,6 +48,12 @@ const good = await classify(tenantKey, {
 });
 check(`a good call answers ${good.status}`, good.status === 200);
 const decision = good.headers.get('reeve-decision');
+// Enough to be counted: what is shown of answers at the end.
+const many = await classify(tenantKey, {
+  model: 'sample',
+  input: Array(24).fill('a refund, please'),
+});
+check(`a call of many texts answers ${many.status}`, many.status === 200);
 const refused = await classify(tenantKey, { model: 'nothing', input: 'x' });
 check(`a bad call answers ${refused.status}`, refused.status === 404);
 await new Promise((done) => setTimeout(done, 1500));
@@ -146,11 +154,24 @@ try {
         'Keeping',
         'Usage',
         'Models and pods',
+        'sample',
       ],
     ],
     [
       'zh',
-      ['概览', '审计日志', '租户', '策略', '变更', '紧急', '证据', '保存', '用量', '模型与节点'],
+      [
+        '概览',
+        '审计日志',
+        '租户',
+        '策略',
+        '变更',
+        '紧急',
+        '证据',
+        '保存',
+        '用量',
+        '模型与节点',
+        'sample',
+      ],
     ],
   ]) {
     await page.getByText(language === 'en' ? 'English' : '中文', { exact: true }).click();
@@ -166,11 +187,12 @@ try {
         '/keeping',
         '/usage',
         '/models',
+        '/models/sample',
       ];
       for (const [place, path] of places.entries()) {
         await page.goto(`${control}${path}`);
         await heading(names[place]);
-        await look(`${language}-${scheme}-${path.slice(1) || 'overview'}`);
+        await look(`${language}-${scheme}-${path.slice(1).replace('/', '-') || 'overview'}`);
       }
       await page.goto(`${control}/decisions/${decision}`);
       await heading(language === 'en' ? 'Decision' : '决定');
@@ -432,6 +454,80 @@ try {
   await page.getByLabel('Findings').fill('It was one.');
   await page.getByRole('button', { name: 'Close the review' }).click();
   await page.getByText('admin: It was one.').waitFor();
+
+  // A second version: taken in, placed, asked for, approved by another, rolled back, withdrawn.
+  const archive = join(profile, 'sample-2.tar');
+  writeFileSync(archive, version(bundle, '2'));
+  await page.goto(`${control}/models`);
+  await page.locator('input[type=file]').setInputFiles(archive);
+  await page.getByRole('button', { name: 'Take it in' }).click();
+  await page.getByText('sample@2 was taken in').waitFor();
+  await page.getByRole('link', { name: 'sample' }).first().click();
+  await heading('sample');
+  const row = (number) => page.locator(`[data-version="${number}"]`);
+  const answering = async () => {
+    await page.waitForTimeout(1000);
+    const answer = await classify(tenantKey, { model: 'sample', input: 'hello' });
+    return (await answer.json()).model?.version;
+  };
+  await row('2').getByRole('button', { name: '2', exact: true }).click();
+  await page.getByRole('dialog').getByText('Intended use').waitFor();
+  await look('model-card');
+  await page.getByRole('button', { name: 'Close' }).click();
+  await row('2').getByRole('button', { name: 'Place' }).click();
+  for (const region of ['eu-west', 'us-east']) {
+    await page.getByRole('dialog').getByLabel('Regions').fill(region);
+    await page.keyboard.press('Enter');
+  }
+  await page.getByRole('button', { name: 'Do it' }).click();
+  await page.getByText('ready', { exact: true }).nth(3).waitFor({ timeout: 60_000 });
+  await row('2').getByRole('button', { name: 'Promote' }).click();
+  await page.getByRole('dialog').getByLabel('Reason').fill('It is better.');
+  await page.getByRole('button', { name: 'Ask for it' }).click();
+  await page.getByText('Version 2 in production').waitFor();
+  await page.getByText('You asked for it; somebody else must look at it.').waitFor();
+  check(
+    'who asked could approve',
+    await page.getByRole('button', { name: 'Approve' }).isDisabled(),
+  );
+  check('it answers before it was approved', (await answering()) === '1');
+  await look('model-asked');
+  await handOver(reviewer, reviewerPassword, `${control}/models/sample`);
+  await page.getByRole('button', { name: 'Approve' }).click();
+  await page.locator('[data-production=production]').getByText('Version 2').waitFor();
+  check('the promoted version does not answer', (await answering()) === '2');
+  await page.getByLabel('Why back').fill('It is worse.');
+  await page.getByRole('button', { name: 'Roll back' }).click();
+  await page.locator('[data-production=production]').getByText('Version 1').waitFor();
+  check('what was rolled back to does not answer', (await answering()) === '1');
+  await handOver(user, password, `${control}/models/sample`);
+  await row('2').getByRole('button', { name: 'Canary' }).click();
+  await page.getByRole('dialog').getByLabel('Share of the calls in percent').fill('100');
+  await page.getByRole('dialog').getByLabel('Reason').fill('Once more.');
+  await page.getByRole('button', { name: 'Ask for it' }).click();
+  await page.getByText('Version 2 as canary for 100%').waitFor();
+  await row('2').getByRole('button', { name: 'Shadow' }).click();
+  await page.getByRole('button', { name: 'Do it' }).click();
+  await page.getByText('Shadow: version 2').waitFor();
+  await page.getByLabel('Share with tenant').fill('globex-us');
+  await page.getByLabel('Terms').fill('For a year.');
+  await page.getByRole('button', { name: 'Share', exact: true }).click();
+  await page.getByText('For a year.').waitFor();
+  await look('model-shared');
+  await handOver(reviewer, reviewerPassword, `${control}/models/sample`);
+  await page.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('Canary: version 2').waitFor();
+  check('the canary does not answer', (await answering()) === '2');
+  await page.locator('[data-watched="1"]').waitFor({ timeout: 90_000 });
+  await page.getByRole('img', { name: 'Labels of version 1' }).waitFor();
+  await look('model-watched');
+  await row('2').getByRole('button', { name: 'Withdraw' }).click();
+  await page.getByRole('dialog').getByLabel('Reason').fill('It insults people.');
+  await page.getByRole('button', { name: 'Do it' }).click();
+  await row('2').getByText('withdrawn').waitFor();
+  check('a withdrawn version answers', (await answering()) === '1');
+  await look('model-withdrawn');
+  await handOver(user, password, `${control}/tenants`);
 
   // A tenant and a key, from making to revoking; the key works, and then does not.
   const name = `e2e-${Date.now()}`;

@@ -1,3 +1,4 @@
+use reeve_domain::Observed;
 use serde::{Deserialize, Serialize};
 
 use crate::Metrics;
@@ -27,6 +28,10 @@ pub struct Card {
     pub training_data: Option<TrainingData>,
     /// How well it did on data that it did not learn from, where that was measured.
     pub metrics: Option<Metrics>,
+    /// What it answered to that data: labels, confidence, lengths and unknown tokens, counted. What it
+    /// answers later is compared with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Observed>,
     /// What becomes of texts that are longer than what is read at once, in words; the bundle's
     /// tokenizer settings say the same to the machine.
     #[serde(default, skip_serializing_if = "String::is_empty")]

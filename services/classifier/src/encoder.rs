@@ -41,6 +41,9 @@ impl LongInput {
     }
 }
 
+/// How tokenizers call what they do not know.
+const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
+
 /// A text as the network reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Encoded {
@@ -92,6 +95,8 @@ pub struct Encoder {
     max_tokens: usize,
     long: LongInput,
     empty_id: i64,
+    /// Stands for what the vocabulary does not have, where the tokenizer has one.
+    unknown_id: Option<i64>,
     vocabulary: u32,
     grams: Option<Grams>,
 }
@@ -187,8 +192,16 @@ impl Encoder {
         {
             return Err(InvalidTokenizer::Overlap(overlap));
         }
+        let unknown = UNKNOWN.iter().find_map(|token| tokenizer.token_to_id(token));
         let (tokenizer, empty_id) = (Arc::new(tokenizer), i64::from(empty_id));
-        Ok(Self { tokenizer, max_tokens, long: settings.long, empty_id, vocabulary, grams: None })
+        let (long, unknown_id) = (settings.long, unknown.map(i64::from));
+        Ok(Self { tokenizer, max_tokens, long, empty_id, unknown_id, vocabulary, grams: None })
+    }
+
+    /// How many tokens of a text the vocabulary does not have.
+    pub fn unknown(&self, text: &Encoded) -> usize {
+        let Some(unknown) = self.unknown_id else { return 0 };
+        text.more.iter().chain([&text.ids]).flatten().filter(|id| **id == unknown).count()
     }
 
     /// Where each of the first `count` tokens of [`Self::encode`] stands, in characters; special

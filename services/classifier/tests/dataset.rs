@@ -1,8 +1,6 @@
 //! Labelled texts in every format that is read, and what is refused about them. The Parquet
 //! fixtures and how they were made: `tests/fixtures/data/make.py` at the top of the checkout.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::path::PathBuf;
 
 use reeve_classifier::{Columns, Dataset, DatasetError, Format};

@@ -213,7 +213,7 @@ fn every_depth_direction_readout_and_activation_gives_pytorchs_logits_in_any_com
             assert_close(&alone, std::slice::from_ref(logits), &what);
         }
         let mut random = StdRng::seed_from_u64(number);
-        for _ in 0..4 {
+        for _ in 0..2 {
             let indices: Vec<usize> = (0..random.random_range(1..20))
                 .map(|_| random.random_range(0..rows.len()))
                 .collect();
@@ -360,7 +360,7 @@ fn pickles_that_exhaust_or_confuse_a_machine_are_refused() {
 #[test]
 fn a_dictionary_that_contains_itself_ends() {
     let pickle = [b"\x80\x02}q\x00".as_slice(), &text("model"), b"h\x00s."].concat();
-    assert!(matches!(read(&pickle), Err(PytorchError::NoStateDict)));
+    assert!(matches!(read(&pickle), Err(PytorchError::NotTensor(name)) if name == "model"));
 }
 
 #[test]

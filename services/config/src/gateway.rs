@@ -29,6 +29,8 @@ pub struct Gateway {
     pub deadline_ms: u64,
     /// How long one pod may take, in milliseconds.
     pub pod_timeout_ms: u64,
+    /// How often counts of answers are written down, in seconds.
+    pub observe_every_s: u64,
     /// How often pods are looked for whose address is a name, in milliseconds.
     pub discover_ms: u64,
     /// The cluster whose services pods can be.

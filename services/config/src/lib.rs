@@ -5,6 +5,7 @@ mod control;
 mod gateway;
 mod keys;
 mod ledger;
+mod registry;
 mod store;
 mod telemetry;
 mod worker;
@@ -21,6 +22,7 @@ pub use control::Control;
 pub use gateway::{Gateway, Kubernetes};
 pub use keys::Keys;
 pub use ledger::{Ledger, Witness, WitnessAddress};
+pub use registry::Registry;
 pub use store::Store;
 pub use telemetry::{LogFormat, Telemetry};
 pub use worker::Worker;
@@ -39,6 +41,8 @@ pub struct Config {
     pub control: Control,
     /// Indexing and verification.
     pub worker: Worker,
+    /// Where models are kept.
+    pub registry: Registry,
     /// Where rows are kept.
     pub store: Store,
     /// How logs are written.
@@ -94,7 +98,7 @@ impl Config {
     }
 
     fn resolve(&mut self) {
-        let Self { data_dir, gateway, control, store, keys, witness, .. } = self;
+        let Self { data_dir, gateway, control, registry, store, keys, witness, .. } = self;
         for path in [
             &mut gateway.ledger_dir,
             &mut gateway.ledger_key,
@@ -110,6 +114,9 @@ impl Config {
         ] {
             *path = data_dir.join(&*path);
         }
+        if !registry.store.contains("://") {
+            registry.store = data_dir.join(&registry.store).display().to_string();
+        }
         store.resolve(data_dir);
     }
 
@@ -119,6 +126,9 @@ impl Config {
             ("gateway.body_limit_bytes", u64::try_from(self.gateway.body_limit_bytes).unwrap_or(1)),
             ("gateway.deadline_ms", self.gateway.deadline_ms),
             ("gateway.pod_timeout_ms", self.gateway.pod_timeout_ms),
+            ("gateway.observe_every_s", self.gateway.observe_every_s),
+            ("registry.upload_limit_bytes", self.registry.upload_limit_bytes),
+            ("worker.watch_every_s", self.worker.watch_every_s),
             ("gateway.discover_ms", self.gateway.discover_ms),
             ("worker.index_ms", self.worker.index_ms),
             ("worker.verify_every_s", self.worker.verify_every_s),

@@ -14,6 +14,10 @@ pub struct Worker {
     pub publish: String,
     /// How often, in seconds.
     pub publish_every_s: u64,
+    /// How often models are watched for drift, in seconds.
+    pub watch_every_s: u64,
+    /// Where alerts about models are posted to; empty: nowhere.
+    pub alert_webhook: String,
     /// The solver that proves what drafts of policy change: a path, or a program in `PATH`.
     pub solver: PathBuf,
     /// How long it may take, in seconds; then it is killed.

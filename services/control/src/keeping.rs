@@ -206,6 +206,10 @@ impl Judge<'_> {
                 (refusal.at, Some(OfCall::new(&refusal.caller.tenant, None, obligations)))
             }
             Record::RefusalAggregate(aggregate) => (aggregate.until, None),
+            Record::Comparison(compared) => {
+                (compared.at, Some(OfCall::new(&compared.tenant, None, None)))
+            }
+            Record::Observation(seen) => (seen.until, Some(OfCall::new(&seen.tenant, None, None))),
             Record::Control(event) => {
                 (event.at, event.tenant.as_ref().map(|tenant| OfCall::new(tenant, None, None)))
             }

@@ -16,7 +16,7 @@ pub(crate) struct NotAllowed {
     pub(crate) because: String,
 }
 
-fn not(code: Code, because: impl Into<String>) -> NotAllowed {
+pub(crate) fn not(code: Code, because: impl Into<String>) -> NotAllowed {
     NotAllowed { code, because: because.into() }
 }
 

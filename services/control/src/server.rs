@@ -11,14 +11,15 @@ use actix_web::{
 use reeve_domain::{Clock, Code, Entropy, Origin};
 use reeve_identity::Pepper;
 use reeve_ledger::Ledger;
-use reeve_protocol::activation::ActivationSigner;
+use reeve_protocol::{activation::ActivationSigner, order::OrderSigner};
+use reeve_registry::Registry;
 use reeve_store::Store;
 use reeve_telemetry::metrics;
 use reeve_witness::Host;
 
 use crate::{
     files::LogDirs,
-    keeping,
+    keeping, placing,
     problem::Refused,
     routes::{self, StaticDir},
     scheduled,
@@ -27,6 +28,19 @@ use crate::{
 
 /// The largest body that is read, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// Where models are kept, and how they come to the pods.
+#[derive(Clone)]
+pub struct ModelOptions {
+    /// Where bundles are kept.
+    pub registry: Registry,
+    /// The largest upload, in bytes.
+    pub upload_limit: u64,
+    /// How long after gateways send a pod no more calls for a model it is unloaded.
+    pub unload_after: Duration,
+    /// Signs what pods are told to load and unload.
+    pub orders: Arc<OrderSigner>,
+}
 
 /// What a control plane is made of. Everything with a life of its own is made by the caller.
 pub struct ControlOptions {
@@ -54,6 +68,8 @@ pub struct ControlOptions {
     pub clock: Arc<dyn Clock>,
     /// Ids and secrets.
     pub entropy: Arc<dyn Entropy>,
+    /// Where models are kept, and how they come to the pods.
+    pub models: ModelOptions,
     /// The console's built files.
     pub static_dir: Option<PathBuf>,
     /// Whether the session's cookie is only sent over TLS.
@@ -65,6 +81,7 @@ pub fn server(options: ControlOptions) -> io::Result<Server> {
     let control = web::Data::new(Control::new(&options));
     scheduled::start(control.clone());
     keeping::start(control.clone());
+    placing::start(control.clone());
     let console = web::Data::new(StaticDir(options.static_dir));
     let witness = options.witness;
     Ok(HttpServer::new(move || {

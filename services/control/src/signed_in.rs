@@ -43,6 +43,10 @@ allowed! {
     Stopper = [Operator, PolicyApprover];
     /// Reads policy.
     PolicyReader = [PolicyAuthor, PolicyApprover, Auditor];
+    /// Reads what there is of models.
+    ModelReader = [Operator, PolicyApprover, Auditor];
+    /// Looks at what others want to answer in production, and takes it back.
+    ModelApprover = [Operator, PolicyApprover];
     /// Reads the evidence.
     Auditor = [Auditor];
     /// Reads the first screen.

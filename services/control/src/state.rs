@@ -13,7 +13,12 @@ use reeve_ledger::Ledger;
 use reeve_protocol::activation::ActivationSigner;
 use reeve_store::{Connection, Store, StoreError};
 
-use crate::{files::LogDirs, problem::Refused, server::ControlOptions, throttle::Throttle};
+use crate::{
+    files::LogDirs,
+    problem::Refused,
+    server::{ControlOptions, ModelOptions},
+    throttle::Throttle,
+};
 
 /// A session that nobody used for so long is over.
 const IDLE: Duration = Duration::from_secs(60 * 60);
@@ -30,6 +35,8 @@ pub(crate) struct Control {
     pub(crate) pepper: Pepper,
     /// Signs policies that are put in force.
     pub(crate) signer: ActivationSigner,
+    /// Where models are kept, and how they come to the pods.
+    pub(crate) models: ModelOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) secure_cookie: bool,
@@ -56,6 +63,7 @@ impl Control {
             files: Arc::clone(&options.files),
             pepper: options.pepper.clone(),
             signer: options.signer.clone(),
+            models: options.models.clone(),
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
             secure_cookie: options.secure_cookie,

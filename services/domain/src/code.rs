@@ -57,6 +57,8 @@ codes! {
     TenantSuspended = "tenant-suspended", 403, "The tenant is suspended.";
     /// A policy rule, or the absence of a permitting one, denies the call.
     DeniedByPolicy = "denied-by-policy", 403, "Policy does not permit this call.";
+    /// The terms under which the model is shared with the tenant do not allow the call.
+    ModelTerms = "model-terms", 403, "The terms under which the model is shared do not allow this call.";
     /// A policy change may not be made by whoever wrote it.
     FourEyesRequired = "four-eyes-required", 403, "Whoever worked on a change cannot approve it.";
     /// A state-changing console request came without its CSRF token.
@@ -85,6 +87,10 @@ codes! {
     LegalHold = "legal-hold", 409, "A legal hold forbids this.";
     /// The same idempotency key came with another body.
     IdempotencyKeyReused = "idempotency-key-reused", 409, "The idempotency key was used for another request.";
+    /// A version would answer where no pod serves it.
+    ModelNotPlaced = "model-not-placed", 409, "The version is not served where it would have to answer.";
+    /// The version was withdrawn, and nothing else answers in its place.
+    ModelWithdrawn = "model-withdrawn", 410, "This version of the model was withdrawn.";
     /// The body is larger than the limit.
     PayloadTooLarge = "payload-too-large", 413, "The request body is too large.";
     /// The body's media type is not one that is read here.
@@ -93,6 +99,8 @@ codes! {
     InvalidRequest = "invalid-request", 422, "A field of the request is not valid.";
     /// The policy bundle cannot be activated.
     PolicyInvalid = "policy-invalid", 422, "The policy cannot be put in force.";
+    /// What was uploaded is not a model that may be taken in.
+    ModelRefused = "model-refused", 422, "What was uploaded is not a model that can be taken in.";
     /// More calls a second than the plan allows.
     RateLimited = "rate-limited", 429, "Too many requests.";
     /// More calls at once than the plan allows.
@@ -119,6 +127,8 @@ codes! {
     DetectorFailed = "detector-failed", 503, "Personal data could not be looked for, so the call was not made.";
     /// The program has no snapshot of tenants and policy yet.
     NotReady = "not-ready", 503, "The service is starting.";
+    /// Where models are kept cannot be reached.
+    RegistryUnavailable = "registry-unavailable", 503, "The store of models cannot be reached.";
     /// The store of the control plane cannot be reached.
     StoreUnavailable = "store-unavailable", 503, "The store cannot be reached.";
     /// No answer came within the deadline.

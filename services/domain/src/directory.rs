@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, KeyId, ModelFacts, ModelName, PlanName, PodId, Region, Scope, TenantFacts, TenantId,
-    Timestamp, UserId,
+    Digest, KeyId, Model, ModelName, ModelVersion, PlanName, PodId, Region, Scope, TenantFacts,
+    TenantId, Timestamp, UserId,
 };
 use std::collections::BTreeSet;
 
@@ -18,8 +18,11 @@ pub struct Directory {
     pub keys: Vec<ApiKey>,
     /// Token issuers of tenants.
     pub issuers: Vec<JwtIssuer>,
-    /// Model versions that are served.
+    /// Versions of models.
     pub models: Vec<ModelVersion>,
+    /// To whom the models are offered, and which version answers under which alias.
+    #[serde(default)]
+    pub catalog: Vec<Model>,
     /// Pods that are registered.
     pub pods: Vec<Pod>,
     /// The active policy bundle.
@@ -122,18 +125,6 @@ pub struct JwtIssuer {
     pub algorithm: String,
     /// The public key as PEM.
     pub public_key: String,
-}
-
-/// A version of a model that pods serve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelVersion {
-    /// What policy may know.
-    #[serde(flatten)]
-    pub facts: ModelFacts,
-    /// The labels, in the order of the logits.
-    pub labels: Vec<String>,
-    /// Tenants that may use it; empty: all.
-    pub shared_with: BTreeSet<TenantId>,
 }
 
 /// A process that runs models.

@@ -112,6 +112,7 @@ slug_id!(/** A person who signs in to the console. */ UserId, "user");
 slug_id!(/** A place where data is processed, such as `eu-west`. */ Region, "region");
 slug_id!(/** One process that runs a model. */ PodId, "pod");
 slug_id!(/** A model's name, as callers write it. */ ModelName, "model name");
+slug_id!(/** A name that stands for one version of a model at a time, `production`. */ Alias, "alias");
 slug_id!(/** The name of a set of limits in a policy bundle. */ PlanName, "plan");
 slug_id!(/** Why data is processed; registered for each tenant (GDPR Art. 5(1)(b)). */ Purpose, "purpose");
 slug_id!(/** A rule of a policy bundle: the `@id` of a Cedar policy. */ RuleId, "rule");

@@ -9,10 +9,13 @@ mod code;
 mod decision;
 mod digest;
 mod directory;
+mod drift;
 mod entropy;
 mod id;
 mod kind;
+mod model;
 mod money;
+mod observation;
 mod record;
 mod retention;
 mod usage;
@@ -26,19 +29,24 @@ pub use decision::{
 };
 pub use digest::{Digest, InvalidDigest};
 pub use directory::{
-    ApiKey, BundleDocument, Directory, JwtIssuer, ModelVersion, Pod, Stop, StopTarget, Tenant,
-    TenantStatus,
+    ApiKey, BundleDocument, Directory, JwtIssuer, Pod, Stop, StopTarget, Tenant, TenantStatus,
 };
+pub use drift::{LEAST_TEXTS, Measure, Measured, measure};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use id::{
-    Country, DecisionId, EntityName, InvalidId, KeyId, ModelName, Origin, PlanName, PodId, Purpose,
-    Region, RuleId, Scope, SubjectHash, TenantId, UserId,
+    Alias, Country, DecisionId, EntityName, InvalidId, KeyId, ModelName, Origin, PlanName, PodId,
+    Purpose, Region, RuleId, Scope, SubjectHash, TenantId, UserId,
 };
 pub use kind::{Kind, KindCounts};
+pub use model::{
+    Canary, CanaryBy, Mirror, Model, ModelRef, ModelVersion, Route, Routed, Selector, Share,
+    TermsBroken, UnknownModelRef, VersionState,
+};
 pub use money::{Currency, Money, MoneyOverflow};
+pub use observation::{Observation, Observed, confidence_bucket, length_bucket};
 pub use record::{
-    Actor, Caller, ControlEvent, Credential, Intent, NamesTaken, Outcome, OutcomeStatus, Recipient,
-    Record, Refusal, RefusalAggregate, Sealed, Timings,
+    Actor, Caller, Comparison, ControlEvent, Credential, Intent, NamesTaken, Outcome,
+    OutcomeStatus, Recipient, Record, Refusal, RefusalAggregate, Sealed, Timings,
 };
 pub use retention::{Retention, RetentionCategory, UnknownCategory};
 pub use usage::Usage;

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Code, Decision, DecisionId, DecisionInput, Digest, KeyId, KindCounts, Money, PodId, Region,
-    ShadowDifference, SubjectHash, TenantId, Timestamp, Transfer, TransferCount, Usage, UserId,
+    Code, Decision, DecisionId, DecisionInput, Digest, KeyId, KindCounts, Money, Observation,
+    PodId, Region, Routed, ShadowDifference, SubjectHash, TenantId, Timestamp, Transfer,
+    TransferCount, Usage, UserId,
 };
 
 /// One leaf of a log, as JSON. It holds no payload and no personal data: ids, digests, kinds and
@@ -20,6 +21,10 @@ pub enum Record {
     Refusal(Box<Refusal>),
     /// Calls by unknown callers that were refused, counted.
     RefusalAggregate(RefusalAggregate),
+    /// What a second version said of a call, beside the one that answered.
+    Comparison(Box<Comparison>),
+    /// What a version of a model answered to a tenant over some time, counted.
+    Observation(Box<Observation>),
     /// Something that a person or a program did to the platform.
     Control(Box<ControlEvent>),
 }
@@ -32,6 +37,8 @@ impl Record {
             Self::Outcome(_) => "outcome",
             Self::Refusal(_) => "refusal",
             Self::RefusalAggregate(_) => "refusal-aggregate",
+            Self::Comparison(_) => "comparison",
+            Self::Observation(_) => "observation",
             Self::Control(_) => "control",
         }
     }
@@ -99,6 +106,43 @@ pub struct Intent {
     /// What a policy in shadow would have decided otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowDifference>,
+    /// The alias that the version was chosen by; none if the caller named the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<Routed>,
+    /// A second version that is asked besides, without effect, where policy permits as much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Digest>,
+}
+
+/// What a second version said of a call. No answer of either is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The call.
+    pub decision_id: DecisionId,
+    /// When the second version had answered.
+    pub at: Timestamp,
+    /// Whose call it was.
+    pub tenant: TenantId,
+    /// The version that answered the call.
+    pub model: Digest,
+    /// The second one.
+    pub mirror: Digest,
+    /// Where it was asked: the region that processed the call.
+    pub region: Region,
+    /// The pod that was asked, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodId>,
+    /// Why there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// Texts.
+    pub items: u64,
+    /// Texts with another best label.
+    pub differing: u64,
+    /// The largest difference of a best label's probability, in thousandths.
+    pub widest_permille: u16,
+    /// How long the second version took, in microseconds.
+    pub took_us: u64,
 }
 
 /// How a call ended.

@@ -8,7 +8,8 @@ use crate::{Record, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetentionCategory {
-    /// Records of calls: intents, outcomes, refusals of known callers.
+    /// Records of calls: intents, outcomes, refusals of known callers; what second versions said,
+    /// and counts of answers.
     Calls,
     /// Counted refusals of unknown callers.
     Strangers,
@@ -100,7 +101,11 @@ impl Record {
     /// The category that decides how long the record is kept.
     pub const fn retention(&self) -> RetentionCategory {
         match self {
-            Self::Intent(_) | Self::Outcome(_) | Self::Refusal(_) => RetentionCategory::Calls,
+            Self::Intent(_)
+            | Self::Outcome(_)
+            | Self::Refusal(_)
+            | Self::Comparison(_)
+            | Self::Observation(_) => RetentionCategory::Calls,
             Self::RefusalAggregate(_) => RetentionCategory::Strangers,
             Self::Control(_) => RetentionCategory::Control,
         }

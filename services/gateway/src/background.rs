@@ -11,6 +11,7 @@ use reeve_store::StoreError;
 
 use crate::{
     gate::{Gate, Shared},
+    observations,
     pods::{Member, PodState},
     snapshot::{self, Snapshot, SnapshotRefused},
 };
@@ -27,6 +28,7 @@ pub(crate) fn start(gate: &Gate, shared: &Arc<Shared>) {
     rt::spawn(follow(Arc::clone(shared)));
     rt::spawn(probe(gate.clone()));
     rt::spawn(flush(Arc::clone(shared)));
+    rt::spawn(observe(Arc::clone(shared)));
 }
 
 /// Reads the store once; serves from the disk's snapshot when the store is away and nothing is
@@ -209,6 +211,13 @@ async fn flush(shared: Arc<Shared>) {
     loop {
         rt::time::sleep(FLUSH_EVERY).await;
         record_anonymous(&shared).await;
+    }
+}
+
+async fn observe(shared: Arc<Shared>) {
+    loop {
+        rt::time::sleep(shared.observe_every).await;
+        observations::record(&shared).await;
     }
 }
 

@@ -1,7 +1,10 @@
 use std::{
     ops::Deref,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -16,6 +19,7 @@ use reeve_store::Store;
 use crate::{
     anonymous::AnonymousRefusals,
     idempotency::Answers,
+    observations::Observations,
     pods::{Discovery, PodBoard, RetryBudget},
     snapshot::Snapshot,
 };
@@ -32,6 +36,10 @@ pub struct Shared {
     pub(crate) retries: RetryBudget,
     pub(crate) discovery: Discovery,
     pub(crate) anonymous: AnonymousRefusals,
+    /// What versions answered, counted.
+    pub(crate) observations: Observations,
+    /// Calls that a second version is being asked about.
+    pub(crate) mirroring: AtomicUsize,
     /// Answers to calls that came with an idempotency key.
     pub(crate) answers: Answers,
     /// Read by the routes that show a tenant its past, never by a classified call.
@@ -47,6 +55,8 @@ pub struct Shared {
     pub(crate) body_limit: usize,
     pub(crate) deadline: Duration,
     pub(crate) pod_timeout: Duration,
+    /// How often what was counted of answers is written down.
+    pub(crate) observe_every: Duration,
 }
 
 impl Shared {

@@ -11,6 +11,8 @@ pub(crate) mod fronts;
 mod gate;
 mod grpc;
 mod idempotency;
+mod models;
+mod observations;
 pub mod pipeline;
 mod pods;
 mod problem;

@@ -2,7 +2,10 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ use crate::{
     gate::{Gate, Shared},
     grpc::GrpcServer,
     idempotency::Answers,
+    observations::{self, Observations},
     pods::{Discovery, PodBoard, RetryBudget},
     routes, startup,
 };
@@ -62,6 +66,8 @@ pub struct GatewayOptions {
     pub deadline: Duration,
     /// How long one pod may take.
     pub pod_timeout: Duration,
+    /// How often counts of answers are written down.
+    pub observe_every: Duration,
     /// How the processes behind pods are found.
     pub discovery: Discovery,
     /// The time.
@@ -122,6 +128,8 @@ impl Gateway {
             retries: RetryBudget::default(),
             discovery: options.discovery,
             anonymous: AnonymousRefusals::default(),
+            observations: Observations::default(),
+            mirroring: AtomicUsize::new(0),
             answers: Answers::default(),
             store: options.store,
             pepper: options.pepper,
@@ -134,6 +142,7 @@ impl Gateway {
             body_limit: options.body_limit,
             deadline: options.deadline,
             pod_timeout: options.pod_timeout,
+            observe_every: options.observe_every,
         });
         background::first_snapshot(&shared).await;
         background::start(&Gate::new(Arc::clone(&shared)), &shared);
@@ -185,6 +194,7 @@ impl Gateway {
             grpc.stop().await;
         }
         background::record_anonymous(&self.shared).await;
+        observations::record(&self.shared).await;
         ended
     }
 }

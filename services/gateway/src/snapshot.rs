@@ -8,14 +8,17 @@ use std::{
 };
 
 use reeve_domain::{
-    ApiKey, BundleDocument, Decision, DecisionInput, Digest, Directory, ModelName, ModelVersion,
-    Region, ShadowDifference, StopTarget, Tenant, TenantId, Timestamp,
+    Alias, ApiKey, BundleDocument, Decision, DecisionInput, Digest, Directory, ModelName,
+    ModelVersion, Region, ShadowDifference, StopTarget, Tenant, TenantId, Timestamp, VersionState,
 };
 use reeve_identity::JwtVerifier;
 use reeve_policy::{Engine, replay};
 use reeve_protocol::activation::ActivationVerifier;
 
-use crate::pods::{PodBoard, PodState};
+use crate::{
+    models::{Asking, Chosen, Models, NotChosen},
+    pods::{PodBoard, PodState},
+};
 
 /// Everything that a call reads, at one revision of the store. Immutable; a newer one replaces it
 /// as a whole, so that no call sees two revisions.
@@ -26,7 +29,7 @@ pub struct Snapshot {
     pub(crate) tenants: HashMap<TenantId, Arc<Tenant>>,
     keys: HashMap<String, Vec<Arc<ApiKey>>>,
     pub(crate) tokens: JwtVerifier,
-    models: HashMap<ModelName, Vec<Arc<ModelVersion>>>,
+    models: Models,
     pub(crate) pods: Vec<Arc<PodState>>,
     regions_of: HashMap<Digest, Vec<Region>>,
     pub(crate) engine: Arc<Engine>,
@@ -101,10 +104,6 @@ impl Snapshot {
         for key in &directory.keys {
             keys.entry(key.prefix.clone()).or_default().push(Arc::new(key.clone()));
         }
-        let mut models: HashMap<ModelName, Vec<Arc<ModelVersion>>> = HashMap::new();
-        for model in &directory.models {
-            models.entry(model.facts.name.clone()).or_default().push(Arc::new(model.clone()));
-        }
         let pods = board.follow(&directory.pods);
         let mut regions: HashMap<Digest, BTreeSet<Region>> = HashMap::new();
         for pod in &pods {
@@ -122,7 +121,7 @@ impl Snapshot {
                 .collect(),
             keys,
             tokens,
-            models,
+            models: Models::new(directory),
             pods,
             regions_of: regions
                 .into_iter()
@@ -166,10 +165,10 @@ impl Snapshot {
         self.keys.get(prefix).map_or(&[], Vec::as_slice)
     }
 
-    /// The newest version of the model that finds names, where the policy names one.
+    /// The version in production of the model that finds names, where the policy names one.
     pub(crate) fn name_finder(&self) -> Option<&Arc<ModelVersion>> {
         let finder = self.engine.bundle().privacy.names.as_ref()?;
-        self.models.get(&finder.model)?.last()
+        self.models.in_production(&finder.model)
     }
 
     /// Whether a model is the policy's own and offered to nobody.
@@ -178,32 +177,17 @@ impl Snapshot {
         finder.is_some_and(|finder| finder.model == model.facts.name)
     }
 
-    /// The newest version of a model that `tenant` may know of.
-    pub(crate) fn model(&self, name: &str, tenant: &TenantId) -> Option<&Arc<ModelVersion>> {
-        self.models
-            .get(name)?
-            .iter()
-            .rev()
-            .find(|model| may_use(model, tenant) && !self.is_internal(model))
+    /// The version that a call is for, as its caller named it.
+    pub(crate) fn choose(&self, named: &str, asking: &Asking<'_>) -> Result<Chosen, NotChosen> {
+        let chosen = self.models.choose(named, asking, |digest| self.regions(digest))?;
+        if self.is_internal(&chosen.version) { Err(NotChosen::Unknown) } else { Ok(chosen) }
     }
 
-    /// The same in a version that is named, or the newest.
-    pub(crate) fn model_version(
-        &self,
-        name: &str,
-        version: Option<&str>,
-        tenant: &TenantId,
-    ) -> Option<&Arc<ModelVersion>> {
-        let Some(version) = version else { return self.model(name, tenant) };
-        self.models.get(name)?.iter().rev().find(|model| {
-            model.facts.version == version && may_use(model, tenant) && !self.is_internal(model)
-        })
-    }
-
-    /// The newest version of the one model that `tenant` may know of; none if there are several.
-    pub(crate) fn only_model(&self, tenant: &TenantId) -> Option<&Arc<ModelVersion>> {
-        let mut names = self.models.keys().filter_map(|name| self.model(name.as_str(), tenant));
-        names.next().filter(|_| names.next().is_none())
+    /// The one model that `tenant` may use; none if there are several.
+    pub(crate) fn only_model(&self, tenant: &TenantId) -> Option<&ModelName> {
+        let mut names = self.models(tenant).into_iter().map(|(model, _)| &model.facts.name);
+        let first = names.next()?;
+        names.all(|name| name == first).then_some(first)
     }
 
     /// Whether a healthy pod serves a model in a region that is not stopped.
@@ -216,15 +200,10 @@ impl Snapshot {
                 .any(|state| state.can_serve(digest) && !self.is_region_stopped(&state.pod.region))
     }
 
-    /// Every model version that `tenant` may know of, sorted by name.
-    pub(crate) fn models(&self, tenant: &TenantId) -> Vec<&Arc<ModelVersion>> {
-        let mut models: Vec<_> = self
-            .models
-            .values()
-            .flatten()
-            .filter(|model| may_use(model, tenant) && !self.is_internal(model))
-            .collect();
-        models.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
+    /// Every model version that `tenant` may name, with the aliases that lead to it, sorted by name.
+    pub(crate) fn models(&self, tenant: &TenantId) -> Vec<(&Arc<ModelVersion>, BTreeSet<&Alias>)> {
+        let mut models = self.models.of(tenant);
+        models.retain(|(model, _)| !self.is_internal(model));
         models
     }
 
@@ -237,21 +216,21 @@ impl Snapshot {
 /// Specialises the rules for as many tenants and models as are likely to call soon; for others the
 /// first call does it.
 fn prepare(engine: &Engine, directory: &Directory, now: Timestamp) {
+    let offered = |model: &ModelVersion, tenant: &TenantId| {
+        let of = directory.catalog.iter().find(|it| it.name == model.facts.name);
+        model.state != VersionState::Withdrawn && of.is_some_and(|of| of.is_for(tenant))
+    };
     let pairs = directory
         .tenants
         .iter()
         .flat_map(|tenant| directory.models.iter().map(move |model| (tenant, model)))
-        .filter(|(tenant, model)| may_use(model, &tenant.facts.id));
+        .filter(|(tenant, model)| offered(model, &tenant.facts.id));
     for (tenant, model) in pairs.take(MOST_PREPARED) {
         if !engine.prepare(&tenant.facts, &model.facts, now) {
             let (tenant, model) = (&tenant.facts.id, &model.facts.name);
             tracing::error!(%tenant, %model, "policy cannot be specialised; calls are denied");
         }
     }
-}
-
-fn may_use(model: &ModelVersion, tenant: &TenantId) -> bool {
-    model.shared_with.is_empty() || model.shared_with.contains(tenant)
 }
 
 /// Reads the directory that [`keep`] wrote.

@@ -9,6 +9,26 @@ fn the_committed_document_is_not_stale() {
     assert_eq!(made, committed);
 }
 
+/// Other people's clients are refused in their own words, whatever the status.
+#[test]
+fn every_foreign_route_says_how_it_refuses() {
+    let document = serde_json::to_value(reeve_gateway::openapi()).unwrap();
+    let foreign = ["compatible", "open-inference-protocol"];
+    let mut routes = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for operation in operations.as_object().unwrap().values() {
+            if !foreign.contains(&operation["tags"][0].as_str().unwrap()) {
+                continue;
+            }
+            routes += 1;
+            let refusal = &operation["responses"]["default"]["content"]["application/json"];
+            assert!(refusal["schema"].is_object(), "{path}");
+            assert!(operation["security"].is_array(), "{path}");
+        }
+    }
+    assert_eq!(routes, 7);
+}
+
 #[test]
 fn every_route_is_described_with_its_problems() {
     let document = serde_json::to_value(reeve_gateway::openapi()).unwrap();

@@ -17,11 +17,21 @@ use crate::batch::Shape;
 pub(crate) struct Arguments {
     /// Directory of a bundle that is served from the start; may be given more than once.
     #[arg(long, env = "REEVE_POD_BUNDLE", value_delimiter = ',')]
-    #[arg(required_unless_present = "model_store")]
+    #[arg(required_unless_present_any = ["model_store", "store"])]
     pub(crate) bundle: Vec<PathBuf>,
     /// Directory with bundles that signed orders may have loaded.
     #[arg(long, env = "REEVE_POD_MODEL_STORE")]
     pub(crate) model_store: Option<PathBuf>,
+    /// Where models are kept, from which signed orders have bundles fetched by their digest: a
+    /// directory, or `s3://BUCKET/PREFIX` with the credentials of the usual `AWS_…` variables.
+    #[arg(long, env = "REEVE_POD_STORE", conflicts_with = "model_store", requires = "cache")]
+    pub(crate) store: Option<String>,
+    /// The directory that fetched bundles are kept in; each is checked whenever it is loaded.
+    #[arg(long, env = "REEVE_POD_CACHE")]
+    pub(crate) cache: Option<PathBuf>,
+    /// How much is kept there that is not in use, in MiB.
+    #[arg(long, env = "REEVE_POD_CACHE_MB", default_value = "4096")]
+    pub(crate) cache_mb: u64,
     /// What all models together may take of the device's memory, in MiB; past it those that were
     /// not called for the longest time make room.
     #[arg(long, env = "REEVE_POD_MEMORY_MB", default_value = "4096")]

@@ -9,6 +9,7 @@ use reeve_protocol::{
     oip::InferRequest,
     tensor::{self, Output},
     text::{Labels, OwnedTextRequest, TextMalformed},
+    wanted::Told,
     warrant::{Claims, WarrantRefusal},
 };
 
@@ -245,7 +246,10 @@ fn classified(
         .unzip();
     let count = |text: &Encoded| u32::try_from(text.tokens()).unwrap_or(u32::MAX);
     let tokens: Vec<u32> = texts.iter().map(count).collect();
-    Ok(request.wanted.classified(&results, (&tokens, &standings), &model.labels)?)
+    let missed = |text: &Encoded| u32::try_from(model.encoder.unknown(text)).unwrap_or(u32::MAX);
+    let unknown: Vec<u32> = texts.iter().map(missed).collect();
+    let told = Told { tokens: &tokens, unknown: Some(&unknown), standings: Some(&standings) };
+    Ok(request.wanted.classified(&results, told, &model.labels)?)
 }
 
 fn names(

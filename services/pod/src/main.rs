@@ -19,6 +19,7 @@ mod pod;
 mod problem;
 mod queue;
 mod recorder;
+mod remote;
 mod repository;
 mod routes;
 mod runtime;

@@ -28,6 +28,9 @@ pub(crate) async fn load(pod: &Arc<Pod>, name: &str, order: Option<&str>) -> Res
 pub(crate) async fn unload(pod: &Arc<Pod>, name: &str, order: Option<&str>) -> Result<(), Problem> {
     let order = check(pod, name, order, Action::Unload)?;
     pod.models.unload(Asked { name, version: None, digest: Some(&order.model) }).await;
+    if let Some(source) = &pod.source {
+        source.forget(&order.model);
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! From the arguments to a pod that serves, and to its end.
 
-use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use reeve_domain::SystemClock;
 use reeve_grpc::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use reeve_protocol::{keys::read_verifying_key, order::OrderVerifier, warrant::WarrantVerifier};
+use reeve_registry::{Cache, Registry};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -23,6 +24,7 @@ use crate::{
     models::Models,
     pod::{Pod, State},
     recorder::Recorder,
+    remote::Remote,
     routes,
     runtime::Runtime,
     source::{Folder, Source},
@@ -118,17 +120,26 @@ fn make(arguments: &Arguments) -> anyhow::Result<Pod> {
         deadline: Duration::from_millis(arguments.deadline_ms.get()),
     });
     let memory = arguments.memory_mb.get().saturating_mul(1 << 20);
-    let source = |dir: &std::path::PathBuf| -> Box<dyn Source> { Box::new(Folder(dir.clone())) };
     Ok(Pod {
         models: Models::new(runtime.clone(), memory),
         runtime,
         warrants: WarrantVerifier::new(key, region.clone(), clock.clone()),
         orders: OrderVerifier::new(order_key, region, clock),
-        source: arguments.model_store.as_ref().map(source),
+        source: source(arguments)?,
         recorder,
         body_limit: arguments.max_body.get(),
         state: State::default(),
     })
+}
+
+/// Where bundles come from that are ordered.
+fn source(arguments: &Arguments) -> anyhow::Result<Option<Box<dyn Source>>> {
+    if let (Some(store), Some(cache)) = (&arguments.store, &arguments.cache) {
+        let cache = Cache::open(cache, arguments.cache_mb.saturating_mul(1 << 20))?;
+        return Ok(Some(Box::new(Remote::new(Registry::open(store)?, cache))));
+    }
+    let folder = |dir: &PathBuf| -> Box<dyn Source> { Box::new(Folder(dir.clone())) };
+    Ok(arguments.model_store.as_ref().map(folder))
 }
 
 /// The gRPC server, on threads of its own: the others belong to HTTP.

@@ -14,6 +14,9 @@ pub(crate) trait Source: Send + Sync {
     /// The directory of the bundle with this digest. May take long; called where it holds up
     /// nobody.
     fn find(&self, name: &str, digest: &Digest) -> Result<PathBuf, NotLoaded>;
+
+    /// The bundle is not ordered any more.
+    fn forget(&self, _digest: &Digest) {}
 }
 
 /// A directory with bundles, at most two folders deep: `NAME/VERSION`, `DIGEST` or what you like.

@@ -2,16 +2,16 @@
 //! read without libtorch.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
-    fs, io,
+    fs::{self, File},
+    io::{self, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use reeve_domain::Digest;
 use serde::Deserialize;
-
-/// The files of a bundle, in the order in which its digest takes them.
-const FILES: [&str; 4] = ["bundle.json", "card.json", "tokenizer.json", "weights.safetensors"];
+use sha2::{Digest as _, Sha256};
 
 /// What registering a model needs to know of its bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct BundleSummary {
     pub risk_class: String,
     /// Whether it generates content.
     pub generative: bool,
+    /// What it is for and how well it does, as JSON: `card.json`.
+    pub card: String,
+    /// The names of its files, `bundle.json` among them, sorted.
+    pub files: Vec<String>,
 }
 
 /// A bundle that cannot be read.
@@ -50,6 +54,19 @@ pub enum BundleUnreadable {
         /// What is wrong.
         fault: serde_json::Error,
     },
+    /// A file is another than `bundle.json` says.
+    #[error("`{file}` was changed: its digest is {found}, bundle.json says {expected}")]
+    Altered {
+        /// The file.
+        file: String,
+        /// What `bundle.json` says.
+        expected: Digest,
+        /// What the file has.
+        found: Digest,
+    },
+    /// It lists a file by a name that is none of a file in the same directory.
+    #[error("bundle.json lists `{0}`, which is no plain file name")]
+    Name(String),
 }
 
 #[derive(Deserialize)]
@@ -57,6 +74,7 @@ struct Manifest {
     name: String,
     version: String,
     labels: Vec<String>,
+    files: BTreeMap<String, Digest>,
 }
 
 #[derive(Deserialize)]
@@ -66,36 +84,74 @@ struct Card {
 }
 
 impl BundleSummary {
-    /// Reads a bundle's directory.
+    /// The file that lists the others.
+    pub const MANIFEST: &str = "bundle.json";
+
+    /// Reads a bundle's directory, and checks every file's digest.
     pub fn read(dir: &Path) -> Result<Self, BundleUnreadable> {
-        let mut list = String::new();
-        for name in FILES {
-            let bytes = read(&dir.join(name))?;
-            let digest = Digest::of(&bytes).to_string();
-            let digits = digest.trim_start_matches("sha256:");
-            // Writing to a text does not fail.
-            let _ok = writeln!(list, "{digits}  {name}");
+        let path = dir.join(Self::MANIFEST);
+        let bytes = fs::read(&path).map_err(|fault| BundleUnreadable::Io { path, fault })?;
+        let manifest = manifest(&bytes)?;
+        let mut all = BTreeMap::from([(Self::MANIFEST.to_owned(), Digest::of(&bytes))]);
+        for (name, expected) in manifest.files {
+            let path = dir.join(&name);
+            let found = File::open(&path)
+                .and_then(|mut file| digest_of(&mut file))
+                .map_err(|fault| BundleUnreadable::Io { path, fault })?;
+            if found != expected {
+                return Err(BundleUnreadable::Altered { file: name, expected, found });
+            }
+            all.insert(name, found);
         }
-        let manifest: Manifest = parse(&dir.join("bundle.json"))?;
-        let card: Card = parse(&dir.join("card.json"))?;
+        let mut list = String::new();
+        for (name, digest) in &all {
+            let digest = digest.to_string();
+            // Writing to a text does not fail.
+            let _ok = writeln!(list, "{}  {name}", digest.trim_start_matches("sha256:"));
+        }
+        let path = dir.join("card.json");
+        let text = fs::read_to_string(&path)
+            .map_err(|fault| BundleUnreadable::Io { path: path.clone(), fault })?;
+        let card: Card = serde_json::from_str(&text)
+            .map_err(|fault| BundleUnreadable::Malformed { path, fault })?;
         Ok(Self {
+            card: text,
             name: manifest.name,
             version: manifest.version,
             digest: Digest::of(list.as_bytes()),
             labels: manifest.labels,
             risk_class: card.risk_class,
             generative: card.generative,
+            files: all.into_keys().collect(),
         })
+    }
+
+    /// The files that a `bundle.json` lists, with their digests.
+    pub fn files_of(bytes: &[u8]) -> Result<BTreeMap<String, Digest>, BundleUnreadable> {
+        Ok(manifest(bytes)?.files)
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, BundleUnreadable> {
-    fs::read(path).map_err(|fault| BundleUnreadable::Io { path: path.to_owned(), fault })
+fn manifest(bytes: &[u8]) -> Result<Manifest, BundleUnreadable> {
+    let malformed =
+        |fault| BundleUnreadable::Malformed { path: BundleSummary::MANIFEST.into(), fault };
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(malformed)?;
+    let is_plain = |name: &&String| {
+        Path::new(name).file_name().and_then(|it| it.to_str()) == Some(name.as_str())
+            && *name != BundleSummary::MANIFEST
+    };
+    match manifest.files.keys().find(|name| !is_plain(name)) {
+        Some(name) => Err(BundleUnreadable::Name(name.clone())),
+        None => Ok(manifest),
+    }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, BundleUnreadable> {
-    serde_json::from_slice(&read(path)?)
-        .map_err(|fault| BundleUnreadable::Malformed { path: path.to_owned(), fault })
+/// The digest of a whole file, which is read a piece at a time: weights are large.
+pub fn digest_of(file: &mut File) -> io::Result<Digest> {
+    let mut digest = Sha256::new();
+    file.seek(SeekFrom::Start(0))?;
+    io::copy(file, &mut digest)?;
+    Ok(Digest::from_bytes(digest.finalize().into()))
 }
 
 #[cfg(test)]
@@ -106,16 +162,35 @@ mod tests {
     fn the_digest_is_that_of_the_listed_files() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
-        write("bundle.json", r#"{"name":"m","version":"1","labels":["a","b"],"more":1}"#);
-        write("card.json", r#"{"risk_class":"minimal","generative":false}"#);
-        write("tokenizer.json", "{}");
+        let card = r#"{"risk_class":"minimal","generative":false}"#;
+        let manifest = |weights: &str| {
+            let of = |text: &str| Digest::of(text.as_bytes());
+            write(
+                "bundle.json",
+                &format!(
+                    r#"{{"name":"m","version":"1","labels":["a","b"],"more":1,"files":{{
+                        "card.json":"{}","weights.safetensors":"{}"}}}}"#,
+                    of(card),
+                    of(weights)
+                ),
+            );
+        };
+        manifest("w");
+        write("card.json", card);
         assert!(matches!(BundleSummary::read(dir.path()), Err(BundleUnreadable::Io { .. })));
         write("weights.safetensors", "w");
         let first = BundleSummary::read(dir.path()).unwrap();
         assert_eq!((first.name.as_str(), first.labels.len()), ("m", 2));
+        assert_eq!(first.files, ["bundle.json", "card.json", "weights.safetensors"]);
         write("weights.safetensors", "v");
+        let altered = BundleSummary::read(dir.path());
+        assert!(matches!(altered, Err(BundleUnreadable::Altered { .. })), "{altered:?}");
+        manifest("v");
         assert_ne!(BundleSummary::read(dir.path()).unwrap().digest, first.digest);
-        write("card.json", "[]");
+        write("bundle.json", "[]");
         assert!(matches!(BundleSummary::read(dir.path()), Err(BundleUnreadable::Malformed { .. })));
+        let outside = r#"{"name":"m","version":"1","labels":[],"files":{"../a":"sha256:00"}}"#;
+        write("bundle.json", &outside.replace("00", &"0".repeat(64)));
+        assert!(matches!(BundleSummary::read(dir.path()), Err(BundleUnreadable::Name(_))));
     }
 }

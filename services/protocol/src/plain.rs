@@ -6,12 +6,25 @@
 //! \[n, k\] or \[n\]; or `score` alone, \[n, classes\], in the order of the model's labels. `tokens`,
 //! \[n\], may be missing: then none are counted.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{
-    oip::{InferResponse, Tensor},
-    text::{LABEL, Labels, SCORE, TEXT, TOKENS, TextMalformed, TextRequest, TextResponse},
-};
+use crate::text::{LABEL, Labels, SCORE, TEXT, TOKENS, TextMalformed, TextRequest, TextResponse};
+
+/// What matters of an answer. KServe's servers write `null` for what they have not.
+#[derive(Deserialize)]
+struct Answer {
+    model_name: String,
+    model_version: Option<String>,
+    outputs: Vec<Tensor>,
+}
+
+#[derive(Deserialize)]
+struct Tensor {
+    name: String,
+    shape: Vec<u64>,
+    data: Value,
+}
 
 /// The request as JSON.
 pub fn request(of: &TextRequest<'_>) -> Vec<u8> {
@@ -33,7 +46,7 @@ pub fn parse(
     top_k: u32,
     labels: &[String],
 ) -> Result<TextResponse, TextMalformed> {
-    let answer: InferResponse = serde_json::from_slice(body)
+    let answer: Answer = serde_json::from_slice(body)
         .map_err(|fault| TextMalformed::Json { line: fault.line(), column: fault.column() })?;
     let output = |name: &str| answer.outputs.iter().find(|output| output.name == name);
     let score = output(SCORE).ok_or_else(|| wrong(SCORE, "is missing"))?;
@@ -78,6 +91,7 @@ pub fn parse(
         model_name: answer.model_name,
         model_version: answer.model_version.unwrap_or_default(),
         tokens,
+        unknown: Vec::new(),
     })
 }
 
@@ -138,7 +152,7 @@ mod tests {
     }
 
     fn tensor(name: &str, shape: &[u64], data: Value) -> Value {
-        json!({ "name": name, "shape": shape, "datatype": "any", "data": data })
+        json!({ "name": name, "shape": shape, "datatype": "any", "data": data, "parameters": null })
     }
 
     #[test]

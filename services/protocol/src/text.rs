@@ -24,6 +24,8 @@ pub const SCORE: &str = "score";
 pub const STANDING: &str = "standing";
 /// The output with the number of tokens read of each text.
 pub const TOKENS: &str = "tokens";
+/// The output with the number of tokens among them that the vocabulary does not have.
+pub const UNKNOWN: &str = "unknown";
 
 /// Texts to classify.
 #[derive(Clone, Debug)]
@@ -77,10 +79,21 @@ fn json(fault: &serde_json::Error) -> TextMalformed {
 impl TextRequest<'_> {
     /// The request as JSON.
     pub fn to_json(&self) -> Vec<u8> {
+        self.asking_for(&[])
+    }
+
+    /// The request for these outputs as JSON; the usual ones if there are none.
+    pub fn asking_for(&self, outputs: &[&'static str]) -> Vec<u8> {
         #[derive(Serialize)]
         struct Out<'a> {
             parameters: TopK,
             inputs: [In<'a>; 1],
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            outputs: Vec<Named>,
+        }
+        #[derive(Serialize)]
+        struct Named {
+            name: &'static str,
         }
         #[derive(Serialize)]
         struct TopK {
@@ -101,6 +114,7 @@ impl TextRequest<'_> {
                 datatype: "BYTES",
                 data: &self.texts,
             }],
+            outputs: outputs.iter().map(|name| Named { name }).collect(),
         };
         // Texts and numbers always have a JSON form.
         serde_json::to_vec(&out).unwrap_or_default()
@@ -205,6 +219,8 @@ pub struct TextResponse {
     pub results: Vec<Labels>,
     /// For each text how many tokens were read.
     pub tokens: Vec<u32>,
+    /// For each text how many of them the vocabulary does not have; empty if the pod does not tell.
+    pub unknown: Vec<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -238,6 +254,9 @@ enum WireData {
 }
 
 impl TextResponse {
+    /// All outputs that are read here.
+    pub const OUTPUTS: [&str; 4] = [LABEL, SCORE, TOKENS, UNKNOWN];
+
     /// The answer as JSON.
     pub fn to_json(&self, id: Option<&str>) -> Vec<u8> {
         let rows = self.results.len();
@@ -249,7 +268,7 @@ impl TextResponse {
             shape,
             data,
         };
-        let wire = Wire {
+        let mut wire = Wire {
             model_name: self.model_name.as_str().into(),
             model_version: self.model_version.as_str().into(),
             id: id.map(Into::into),
@@ -269,6 +288,10 @@ impl TextResponse {
                 output(TOKENS, "UINT32", vec![rows], WireData::Whole(self.tokens.clone())),
             ],
         };
+        if !self.unknown.is_empty() {
+            let unknown = WireData::Whole(self.unknown.clone());
+            wire.outputs.push(output(UNKNOWN, "UINT32", vec![rows], unknown));
+        }
         serde_json::to_vec(&wire).unwrap_or_default()
     }
 
@@ -277,6 +300,7 @@ impl TextResponse {
     pub fn parse(body: &[u8], texts: usize) -> Result<Self, TextMalformed> {
         let wire: Wire<'_> = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
         let (mut labels, mut scores, mut tokens) = (None, None, None);
+        let mut unknown = Vec::new();
         for output in wire.outputs {
             match (output.name.as_ref(), output.data) {
                 (LABEL, WireData::Texts(data)) => labels = Some((output.shape, data)),
@@ -289,6 +313,7 @@ impl TextResponse {
                     scores = Some((output.shape, data));
                 }
                 (TOKENS, WireData::Whole(data)) => tokens = Some((output.shape, data)),
+                (UNKNOWN, WireData::Whole(data)) => unknown = data,
                 _ => {}
             }
         }
@@ -311,6 +336,10 @@ impl TextResponse {
         if token_shape != [texts] || tokens.len() != texts {
             return Err(tensor(TOKENS, format!("does not hold {texts} counts")));
         }
+        let more = unknown.iter().zip(&tokens).any(|(unknown, tokens)| unknown > tokens);
+        if more || !(unknown.is_empty() || unknown.len() == texts) {
+            return Err(tensor(UNKNOWN, format!("does not hold {texts} counts within `tokens`")));
+        }
         let mut pairs = labels.into_iter().zip(scores);
         let results = (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
         Ok(Self {
@@ -318,6 +347,7 @@ impl TextResponse {
             model_version: wire.model_version.into_owned(),
             results,
             tokens,
+            unknown,
         })
     }
 }
@@ -345,6 +375,7 @@ mod tests {
                 model_name: "m".to_owned(),
                 model_version: "1".to_owned(),
                 tokens: vec![tokens; rows.len()],
+                unknown: if tokens % 2 == 0 { Vec::new() } else { vec![tokens / 2; rows.len()] },
                 results: rows,
             };
             let texts = response.results.len();

@@ -6,8 +6,19 @@ use serde_json::Value;
 use crate::{
     oip::{Parameters, RequestedOutput},
     tensor::{Elements, Output},
-    text::{LABEL, Labels, SCORE, STANDING, TOKENS, TextMalformed},
+    text::{LABEL, Labels, SCORE, STANDING, TOKENS, TextMalformed, UNKNOWN},
 };
+
+/// What is told of texts besides their labels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told<'a> {
+    /// How many tokens were read of each.
+    pub tokens: &'a [u32],
+    /// How many of them the vocabulary does not have, where that is known.
+    pub unknown: Option<&'a [u32]>,
+    /// Whether to believe the labels of each, where that is known.
+    pub standings: Option<&'a [String]>,
+}
 
 /// The outputs that are wanted of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,12 +75,11 @@ impl Wanted {
     }
 
     /// The outputs of classified texts: for each text its labels, best first, how many tokens were
-    /// read, and, for who asks for it, whether to believe it. `order` is the bundle's order of
-    /// labels.
+    /// read, and, for who asks for it, what else is told. `order` is the bundle's order of labels.
     pub fn classified(
         &self,
         results: &[Labels],
-        (tokens, standings): (&[u32], &[String]),
+        Told { tokens, unknown, standings }: Told<'_>,
         order: &[String],
     ) -> Result<Vec<Output>, TextMalformed> {
         let shape = vec![results.len(), results.first().map_or(0, Vec::len)];
@@ -85,8 +95,12 @@ impl Wanted {
                 Some((SCORE, (shape.clone(), Elements::Real(scores))))
             }
             (TOKENS, _) => Some((TOKENS, (vec![tokens.len()], Elements::Whole(tokens.to_vec())))),
+            (UNKNOWN, _) => {
+                let unknown = Elements::Whole(unknown?.to_vec());
+                Some((UNKNOWN, (vec![tokens.len()], unknown)))
+            }
             (STANDING, _) => {
-                let standings = Elements::Bytes(standings.to_vec());
+                let standings = Elements::Bytes(standings?.to_vec());
                 Some((STANDING, (vec![tokens.len()], standings)))
             }
             _ => None,
@@ -150,7 +164,9 @@ mod tests {
 
     fn answer(wanted: &Wanted) -> Result<Vec<Output>, TextMalformed> {
         let labels = vec![("b".to_owned(), 0.75), ("a".to_owned(), 0.25)];
-        wanted.classified(&[labels], (&[3], &["sure".to_owned()]), &["a", "b"].map(str::to_owned))
+        let standings = ["sure".to_owned()];
+        let told = Told { tokens: &[3], unknown: Some(&[1]), standings: Some(&standings) };
+        wanted.classified(&[labels], told, &["a", "b"].map(str::to_owned))
     }
 
     #[test]

@@ -205,6 +205,8 @@ fn leaf(index: u64, begin: Timestamp) -> Result<Leaf, Fault> {
             payload: Digest::of(&call.to_le_bytes()),
             sealed: None,
             shadow: None,
+            routed: None,
+            mirror: None,
         }))
     } else {
         let failed = call.is_multiple_of(97);

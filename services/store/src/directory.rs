@@ -3,7 +3,8 @@
 use reeve_domain::{BundleDocument, Directory};
 
 use crate::{
-    Connection, StoreError, api_key, jwt_issuer, model, pod, policy, revision, stop, tenant,
+    Connection, StoreError, api_key, catalog, jwt_issuer, model, pod, policy, revision, stop,
+    tenant,
 };
 
 /// Reads the directory. Call it inside one [`crate::Store::read`], so that all of it is of one
@@ -22,6 +23,7 @@ pub fn load(c: &mut Connection) -> Result<Directory, StoreError> {
         keys: api_key::list_valid(c)?,
         issuers: jwt_issuer::list(c)?,
         models: model::list(c)?,
+        catalog: catalog::list(c)?,
         pods: pod::list(c)?,
         bundle: BundleDocument { digest: active.digest, document: active.document },
         activation: active.statement,

@@ -10,8 +10,10 @@
 //! ledger: [`audit::index`] can build them anew from nothing.
 
 pub mod access_token;
+pub mod alert;
 pub mod api_key;
 pub mod audit;
+pub mod catalog;
 mod column;
 mod connection;
 pub mod directory;
@@ -22,6 +24,9 @@ pub mod jwt_issuer;
 pub mod legal_hold;
 pub mod log;
 pub mod model;
+pub mod model_change;
+pub mod observation;
+pub mod placement;
 pub mod pod;
 pub mod policy;
 pub mod policy_change;

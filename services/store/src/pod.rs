@@ -1,7 +1,7 @@
 //! Pods.
 
 use diesel::prelude::*;
-use reeve_domain::{Pod, PodId};
+use reeve_domain::{Digest, Pod, PodId};
 
 use crate::{
     Connection, StoreError, column::Column, connection::on_backend, revision, schema::pod,
@@ -62,5 +62,28 @@ pub fn set_draining(c: &mut Connection, id: &PodId, draining: bool) -> Result<()
     if changed == 0 {
         return Err(StoreError::NotFound("pod"));
     }
+    revision::bump(c)
+}
+
+/// Notes that a pod serves a bundle, or does not; `NotFound` if there is no such pod.
+pub fn set_serves(
+    c: &mut Connection,
+    id: &PodId,
+    digest: &Digest,
+    serves: bool,
+) -> Result<(), StoreError> {
+    let models: String = pod::table
+        .find(id.as_str())
+        .select(pod::models)
+        .first(c)
+        .optional()?
+        .ok_or(StoreError::NotFound("pod"))?;
+    let mut models: Vec<Digest> = column("models").json(&models)?;
+    models.retain(|model| model != digest);
+    if serves {
+        models.push(*digest);
+    }
+    let models = column("models").to_json(&models)?;
+    diesel::update(pod::table.find(id.as_str())).set(pod::models.eq(models)).execute(c)?;
     revision::bump(c)
 }

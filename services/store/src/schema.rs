@@ -54,9 +54,131 @@ diesel::table! {
         generative -> Bool,
         risk_class -> Text,
         labels -> Text,
-        shared_with -> Text,
         conformity -> Bool,
         instructions -> Bool,
+        state -> Text,
+        size -> BigInt,
+        card -> Text,
+        created_at -> BigInt,
+        created_by -> Text,
+    }
+}
+
+diesel::table! {
+    model (name) {
+        name -> Text,
+        owner -> Nullable<Text>,
+        open -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    model_share (model, tenant) {
+        model -> Text,
+        tenant -> Text,
+        until_at -> Nullable<BigInt>,
+        purposes -> Text,
+        preview -> Bool,
+        terms -> Text,
+    }
+}
+
+diesel::table! {
+    model_route (model, alias) {
+        model -> Text,
+        alias -> Text,
+        digest -> Text,
+        canary -> Nullable<Text>,
+        canary_permille -> Nullable<BigInt>,
+        canary_by -> Nullable<Text>,
+        mirror -> Nullable<Text>,
+        mirror_permille -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    model_assignment (model, alias, number) {
+        model -> Text,
+        alias -> Text,
+        number -> BigInt,
+        digest -> Text,
+        at -> BigInt,
+        by_user -> Text,
+        kind -> Text,
+        change -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    model_change (id) {
+        id -> Text,
+        edition -> BigInt,
+        model -> Text,
+        kind -> Text,
+        digest -> Text,
+        base -> Nullable<Text>,
+        permille -> Nullable<BigInt>,
+        canary_by -> Nullable<Text>,
+        state -> Text,
+        reason -> Text,
+        author -> Text,
+        created_at -> BigInt,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
+        comment -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    model_placement (digest, region) {
+        digest -> Text,
+        region -> Text,
+        wanted -> Bool,
+        changed_at -> BigInt,
+        changed_by -> Text,
+    }
+}
+
+diesel::table! {
+    pod_model (pod, digest) {
+        pod -> Text,
+        digest -> Text,
+        state -> Text,
+        failure -> Nullable<Text>,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    model_observation (hour, digest, tenant, measure, bucket) {
+        hour -> BigInt,
+        digest -> Text,
+        tenant -> Text,
+        measure -> Text,
+        bucket -> Text,
+        count -> BigInt,
+    }
+}
+
+diesel::table! {
+    model_threshold (model, measure) {
+        model -> Text,
+        measure -> Text,
+        permille -> BigInt,
+    }
+}
+
+diesel::table! {
+    model_alert (id) {
+        id -> Text,
+        model -> Text,
+        digest -> Text,
+        measure -> Text,
+        value_permille -> BigInt,
+        threshold_permille -> BigInt,
+        raised_at -> BigInt,
+        cleared_at -> Nullable<BigInt>,
     }
 }
 

@@ -170,7 +170,10 @@ impl Sums {
                     self.ended(&day, "", CallStatus::Refused, Some(*code), [count, 0]);
                 }
             }
-            Record::Intent(_) | Record::Control(_) => {}
+            Record::Intent(_)
+            | Record::Comparison(_)
+            | Record::Observation(_)
+            | Record::Control(_) => {}
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
     metrics::{PeriodicReader, SdkMeterProvider},
 };
 use prometheus::{Encoder as _, Registry, TextEncoder};
-use reeve_domain::{Code, Kind, Origin, PodId, Region};
+use reeve_domain::{Code, Kind, ModelName, Origin, PodId, Region};
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 static PROVIDER: OnceLock<SdkMeterProvider> = OnceLock::new();
@@ -58,6 +58,8 @@ struct Instruments {
     revision: Gauge<i64>,
     indexed: Counter<u64>,
     control_requests: Counter<u64>,
+    comparisons: Counter<u64>,
+    model_alerts: Gauge<u64>,
 }
 
 /// Upper bounds in seconds: half a millisecond to ten seconds.
@@ -105,6 +107,14 @@ impl Instruments {
                 .build(),
             indexed: counter("reeve_indexed_entries", "Ledger entries indexed into the store."),
             control_requests: counter("reeve_control_requests", "Requests to the control plane."),
+            comparisons: counter(
+                "reeve_model_comparisons",
+                "Calls that a second version was asked about besides, by what came of it.",
+            ),
+            model_alerts: meter
+                .u64_gauge("reeve_model_alert")
+                .with_description("1 while a measure of a model's version passes its threshold.")
+                .build(),
         }
     }
 }
@@ -147,6 +157,19 @@ pub fn pod_request(pod: &PodId, region: &Region, outcome: &'static str) {
             KeyValue::new("region", region.to_string()),
             KeyValue::new("outcome", outcome),
         ],
+    );
+}
+
+/// A second version was asked besides: `same`, `differs`, `failed`, or `skipped` for too many at once.
+pub fn comparison(outcome: &'static str) {
+    INSTRUMENTS.comparisons.add(1, &[KeyValue::new("outcome", outcome)]);
+}
+
+/// An alert about a model was raised or cleared.
+pub fn model_alert(model: &ModelName, measure: &str, raised: bool) {
+    INSTRUMENTS.model_alerts.record(
+        u64::from(raised),
+        &[KeyValue::new("model", model.to_string()), KeyValue::new("measure", measure.to_owned())],
     );
 }
 

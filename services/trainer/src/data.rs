@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use reeve_classifier::{Columns, Dataset};
@@ -30,7 +30,7 @@ impl DataArguments {
     /// As [`Self::read`], numbered by a model's labels.
     pub(crate) fn read_for(
         &self,
-        path: &PathBuf,
+        path: &Path,
         labels: &[String],
     ) -> Result<(Dataset, Vec<String>)> {
         let (data, foreign) = self.read(path)?;

@@ -1,11 +1,11 @@
 //! How good a bundle's answers are on labelled texts.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use reeve_classifier::{
-    Bin, Bundle, Classifier, Confidence, Dataset, Encoded, Linear, Metrics, Score, Standing,
-    expected_calibration_error, mcnemar, reliability,
+    Bin, Bundle, Classifier, Confidence, Dataset, Encoded, Linear, Metrics, Readout, Score,
+    Standing, expected_calibration_error, mcnemar, reliability,
 };
 use serde::Serialize;
 
@@ -96,6 +96,11 @@ pub(crate) fn logits(classifier: &Classifier, texts: &[&str]) -> Result<Vec<Vec<
 
 impl Judgement {
     pub(crate) fn of(bundle: &Bundle, data: &Dataset, foreign: &[String]) -> Result<Self> {
+        ensure!(
+            bundle.architecture().readout != Readout::EveryToken,
+            "`{}` finds names: judge it with `tag evaluate`",
+            bundle.name()
+        );
         let classifier = Classifier::load(bundle, reeve_classifier::device())?;
         let texts: Vec<&str> = data.examples.iter().map(|e| e.text.as_str()).collect();
         let rows = logits(&classifier, &texts)?;
@@ -240,7 +245,7 @@ fn confusions(labels: &[String], pairs: &[(usize, usize)]) -> Vec<Confusion> {
             texts,
         })
         .collect();
-    all.sort_by(|a, b| b.texts.cmp(&a.texts));
+    all.sort_by_key(|confusion| Reverse(confusion.texts));
     all
 }
 

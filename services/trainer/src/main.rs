@@ -32,7 +32,7 @@ enum Command {
     /// Train a classifier on labelled texts.
     Fit(Box<fit::Arguments>),
     /// Make a bundle of weights or a module that PyTorch saved.
-    Import(import::Arguments),
+    Import(Box<import::Arguments>),
     /// Judge a bundle by labelled texts.
     Evaluate(evaluate::Arguments),
     /// Print the labels of texts.

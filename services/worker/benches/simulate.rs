@@ -86,6 +86,8 @@ fn record(store: &Store, engine: &Engine, calls: u64) {
             payload: Digest::of(&number.to_le_bytes()),
             sealed: None,
             shadow: None,
+            routed: None,
+            mirror: None,
             input,
             decision,
         }));

@@ -9,7 +9,9 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{Evidence, Indexer, Shipper, prove_next, simulate_next, verification};
+use crate::{
+    Evidence, Indexer, Shipper, Webhook, prove_next, simulate_next, verification, watch_models,
+};
 
 /// How often the worker does what.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,8 @@ pub struct Intervals {
     pub simulate: Duration,
     /// Publishing the logs, where they are published.
     pub publish: Duration,
+    /// Comparing what models answer with what they were trained on.
+    pub watch: Duration,
     /// Removing sessions that have ended.
     pub expire_sessions: Duration,
 }
@@ -36,6 +40,7 @@ impl Default for Intervals {
             verify: Duration::from_secs(60),
             simulate: Duration::from_millis(200),
             publish: Duration::from_secs(10),
+            watch: Duration::from_secs(60),
             expire_sessions: Duration::from_secs(60),
         }
     }
@@ -49,6 +54,8 @@ pub struct Tools {
     pub evidence: Evidence,
     /// Where the logs are published, if they are.
     pub shipper: Option<Shipper>,
+    /// Where alerts about models are posted to, if they are.
+    pub webhook: Option<Webhook>,
 }
 
 /// Works until `shutdown` becomes true or its sender is gone. A failure is logged once, when it
@@ -60,7 +67,7 @@ pub async fn run(
     tools: Tools,
     shutdown: watch::Receiver<bool>,
 ) {
-    let Tools { solver, evidence, shipper } = tools;
+    let Tools { solver, evidence, shipper, webhook } = tools;
     // Apart from each other: verifying a long log must not hold up the index.
     tokio::join!(
         index(indexer.clone(), intervals, shutdown.clone()),
@@ -68,6 +75,7 @@ pub async fn run(
         publish(indexer.clone(), intervals.publish, shipper, shutdown.clone()),
         simulate(indexer.clone(), Arc::clone(&clock), intervals.simulate, shutdown.clone()),
         prove(indexer.clone(), Arc::clone(&clock), intervals.simulate, solver, shutdown.clone()),
+        watch(indexer.clone(), Arc::clone(&clock), intervals.watch, webhook, shutdown.clone()),
         expire(indexer, clock, intervals.expire_sessions, shutdown),
     );
 }
@@ -191,6 +199,40 @@ async fn prove(
         let solver = solver.clone();
         match blocking(move || prove_next(&store, &*clock, solver.as_ref())).await {
             Some(result) => trouble.tell("proving", result.map(|_| ())),
+            None => return,
+        }
+    }
+}
+
+async fn watch(
+    indexer: Indexer,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    webhook: Option<Webhook>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut trouble = Trouble::default();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let (store, clock, webhook) =
+            (indexer.store().clone(), Arc::clone(&clock), webhook.clone());
+        let looked = blocking(move || {
+            let news = watch_models(&store, &*clock)?;
+            for one in &news {
+                let (model, measure) = (&one.model, &one.measure);
+                tracing::warn!(%model, %measure, event = one.event, "an alert about a model");
+                reeve_telemetry::metrics::model_alert(model, measure, one.event == "raised");
+                if let Some(Err(error)) = webhook.as_ref().map(|webhook| webhook.post(one)) {
+                    tracing::warn!(%error, alert = one.alert, "an alert could not be posted");
+                }
+            }
+            Ok::<_, StoreError>(())
+        });
+        match looked.await {
+            Some(result) => trouble.tell("watching models", result),
             None => return,
         }
     }

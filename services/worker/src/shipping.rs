@@ -5,25 +5,21 @@ use std::{
     sync::Arc,
 };
 
-use object_store::{
-    ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, local::LocalFileSystem,
-    path::Path as Key,
-};
+use object_store::{ObjectStoreExt as _, path::Path as Key};
 use reeve_domain::{Digest, Origin};
 use reeve_ledger::{
     Checkpoint, NoteRefused, ReadFailed, Reader, Resource, VerifierKey, consistency_holds, expired,
     segment_files,
 };
+use reeve_registry::{AddressRefused, Place};
 use tokio::{sync::mpsc, task};
 
 /// A log cannot be published.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipFailed {
     /// The address cannot be used.
-    #[error(
-        "`{0}` is no place to publish to: name a directory, `file:///…` or `s3://bucket/prefix`"
-    )]
-    Address(String),
+    #[error(transparent)]
+    Address(#[from] AddressRefused),
     /// The object store refuses.
     #[error("the object store: {0}")]
     Store(#[from] object_store::Error),
@@ -65,8 +61,7 @@ const AHEAD: usize = 16;
 /// Publishes logs to an object store, as C2SP tlog-tiles below the log's name.
 #[derive(Clone)]
 pub struct Shipper {
-    store: Arc<dyn ObjectStore>,
-    prefix: String,
+    place: Place,
     /// What is known to be missing from what was published of each segment.
     missing: HashMap<(Origin, u64), Digest>,
     /// Which files the segments were when that was found out.
@@ -77,27 +72,16 @@ impl Shipper {
     /// A shipper to a directory, or to `s3://bucket/prefix` with the credentials of the usual
     /// `AWS_…` variables of the environment.
     pub fn new(address: &str) -> Result<Self, ShipFailed> {
-        if let Some(rest) = address.strip_prefix("s3://") {
-            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
-            return Ok(Self::to(Arc::new(store), prefix));
-        }
-        let dir = address.strip_prefix("file://").unwrap_or(address);
-        if dir.contains("://") || dir.is_empty() {
-            return Err(ShipFailed::Address(address.to_owned()));
-        }
-        std::fs::create_dir_all(dir)?;
-        Ok(Self::to(Arc::new(LocalFileSystem::new_with_prefix(dir)?), ""))
+        Ok(Self::to(reeve_registry::open(address)?))
     }
 
-    /// A shipper to any object store.
-    pub fn to(store: Arc<dyn ObjectStore>, prefix: &str) -> Self {
-        let prefix = prefix.trim_end_matches('/').to_owned();
-        Self { store, prefix, missing: HashMap::new(), files: HashMap::new() }
+    /// A shipper to a place in any object store.
+    pub fn to(place: Place) -> Self {
+        Self { place, missing: HashMap::new(), files: HashMap::new() }
     }
 
     fn key(&self, origin: &Origin, path: &str) -> Key {
-        Key::from(format!("{}/{origin}/{path}", self.prefix).trim_start_matches('/'))
+        self.place.key(&format!("{origin}/{path}"))
     }
 
     /// Publishes what is new in a log, and gives how many entries are published. What is there
@@ -138,9 +122,9 @@ impl Shipper {
                 }
             })
             .await?;
-            self.store.put(&self.key(origin, "checkpoint"), note.into_bytes().into()).await?;
+            self.place.store.put(&self.key(origin, "checkpoint"), note.into_bytes().into()).await?;
             for path in Reader::superseded(from, size) {
-                match self.store.delete(&self.key(origin, &path)).await {
+                match self.place.store.delete(&self.key(origin, &path)).await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                     Err(fault) => return Err(fault.into()),
                 }
@@ -155,7 +139,7 @@ impl Shipper {
         origin: &Origin,
         key: &VerifierKey,
     ) -> Result<Option<Checkpoint>, ShipFailed> {
-        let note = match self.store.get(&self.key(origin, "checkpoint")).await {
+        let note = match self.place.store.get(&self.key(origin, "checkpoint")).await {
             Ok(found) => found.bytes().await?,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(fault) => return Err(fault.into()),
@@ -175,7 +159,7 @@ impl Shipper {
         let making = task::spawn_blocking(move || make(send));
         while let Some(resource) = made.recv().await {
             let Resource { path, bytes } = resource?;
-            self.store.put(&self.key(origin, &path), bytes.into()).await?;
+            self.place.store.put(&self.key(origin, &path), bytes.into()).await?;
         }
         making.await.map_err(|_| ShipFailed::CutOff)
     }

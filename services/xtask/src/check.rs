@@ -176,6 +176,7 @@ fn console() -> anyhow::Result<Outcome> {
         npm.env("REEVE_CONTROL_URL", &demo.control);
         npm.env("REEVE_GATEWAY_URL", &demo.gateway);
         npm.env("REEVE_TENANT_KEY", demo.key("acme-eu")?);
+        npm.env("REEVE_BUNDLE", data.join("models/sample"));
         if let Some(user) = &demo.console {
             npm.env("REEVE_CONSOLE_USER", &user.user);
             npm.env("REEVE_CONSOLE_PASSWORD", user.password.as_deref().unwrap_or_default());

@@ -8,8 +8,12 @@ use crate::{
 };
 
 /// What `regenerate` writes, from the checkout's root.
-pub(crate) const GENERATED: [&str; 3] =
-    ["services/control/openapi.json", "services/gateway/openapi.json", "web-admin/src"];
+pub(crate) const GENERATED: [&str; 4] = [
+    "services/control/openapi.json",
+    "services/gateway/openapi.json",
+    "web-admin/src",
+    "services/clients",
+];
 
 /// Makes all of them again.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -26,5 +30,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     let mut client = command("npm", &["run", "generate"]);
     client.current_dir(place::console());
-    openly(client)
+    openly(client)?;
+    openly(command("services/clients/generate", &[]))
 }

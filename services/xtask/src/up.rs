@@ -149,6 +149,9 @@ impl Running {
             pod.arg("--bundle").arg(bundle);
             pod.args(["--region", region, "--listen", &address]);
             pod.arg("--warrant-key").arg(self.data.join("secrets/warrant.pub"));
+            pod.arg("--order-key").arg(self.data.join("secrets/policy.pub"));
+            pod.arg("--store").arg(self.data.join("registry"));
+            pod.arg("--cache").arg(self.data.join(format!("cache/{region}")));
             let health = format!("http://{address}/v2/health/ready");
             self.spawn(&pod, &[("pod", Some(region), address, health)])?;
         }

@@ -27,6 +27,13 @@ export const logs = queryOptions({
   refetchInterval: 10_000,
 });
 
+export const model = (name: string) =>
+  queryOptions({
+    queryKey: ['models', name],
+    queryFn: () => data(api.GET('/api/v1/models/{name}', { params: { path: { name } } })),
+    refetchInterval: 5_000,
+  });
+
 export const tenants = queryOptions({
   queryKey: ['tenants'],
   queryFn: () => data(api.GET('/api/v1/tenants', { params: { query: { limit: 200 } } })),

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List alerts about models. */
+        get: operations["listAlerts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -280,7 +297,11 @@ export interface paths {
         /** List model versions. */
         get: operations["listModels"];
         put?: never;
-        post?: never;
+        /**
+         * Take a version in: a bundle's files as a tar or ZIP archive, in the body as it is. It answers
+         *     nobody until it is placed and promoted; the same bundle again changes nothing.
+         */
+        post: operations["uploadModel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -297,6 +318,221 @@ export interface paths {
         get?: never;
         /** Change what is on file for a model version. Gateways follow within a second. */
         put: operations["setModelPapers"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{digest}/placement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Have the pods of these regions load a version from the registry, and those of others unload it. */
+        put: operations["placeModel"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{digest}/withdrawal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw a version for everybody, at once: nothing is sent to it any more, calls under way are
+         *     answered, and pods unload it. What answered before answers in its place.
+         */
+        post: operations["withdrawModel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One model in full. */
+        get: operations["getModel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Let an alias other than `production` lead to a version. Only those may name it who may see a model
+         *     before its release.
+         */
+        put: operations["setModelAlias"];
+        post?: never;
+        /** Take an alias other than `production` away. */
+        delete: operations["deleteModelAlias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/canary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End the canary of production: what was there before answers all calls again. */
+        delete: operations["endCanary"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a version to be promoted, to answer a share of the calls, or to be restored. */
+        post: operations["createModelChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/changes/{id}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve, reject or give up what is wanted. What is approved takes effect at once. */
+        post: operations["actOnModelChange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/observations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the versions of a model answered, and how far it is from what they were trained on. Counts of
+         *     many texts; no text is kept.
+         */
+        get: operations["getObservations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/offer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change whose a model is and to whom it is offered. Gateways follow within a second. */
+        put: operations["offerModel"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let answer in production again what did before, at once. It was approved then. */
+        post: operations["rollBackModel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/shadow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Have a second version asked besides production, without effect. What differs is recorded. */
+        put: operations["setModelShadow"];
+        post?: never;
+        /** Have no second version asked any more. */
+        delete: operations["endModelShadow"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/thresholds/{measure}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Set from where on an alert is raised. */
+        put: operations["setThreshold"];
         post?: never;
         delete?: never;
         options?: never;
@@ -924,6 +1160,10 @@ export interface components {
                 [key: string]: Record<string, never>;
             };
         };
+        /** @description Alerts, the newest first. */
+        AlertList: {
+            items: components["schemas"]["ModelAlert"][];
+        };
         /** @description An amount of money. */
         Amount: {
             /**
@@ -959,6 +1199,17 @@ export interface components {
         ArticleView: {
             name: string;
             title: string;
+        };
+        /** @description That a version was in production from some moment on. */
+        AssignmentView: {
+            /** Format: int64 */
+            number: number;
+            digest: string;
+            at: string;
+            by: string;
+            /** @description `register`, `assign`, `promote`, `roll-back` or `withdraw`. */
+            kind: string;
+            change?: string | null;
         };
         /** @description One leaf of a log. */
         AuditEvent: {
@@ -997,6 +1248,10 @@ export interface components {
             /** @description `after` of the next page. */
             next: string | null;
         };
+        /** @description Why something is done. */
+        Because: {
+            reason: string;
+        };
         /** @description A bundle as files. */
         BundleFiles: {
             digest: string;
@@ -1004,6 +1259,17 @@ export interface components {
             files: {
                 [key: string]: string;
             };
+        };
+        /** @description A version that answers a share of the calls. */
+        CanaryView: {
+            digest: string;
+            /**
+             * Format: int32
+             * @description In thousandths.
+             */
+            permille: number;
+            /** @description `subject` or `decision`: what decides whose calls these are. */
+            by: string;
         };
         /** @description A golden case that came out otherwise. */
         CaseFailure: {
@@ -1077,6 +1343,11 @@ export interface components {
             /** @description Whether the bundle that it was begun on is active still. */
             up_to_date: boolean;
         };
+        /**
+         * @description What is wanted.
+         * @enum {string}
+         */
+        ChangeKind: "promote" | "canary" | "restore";
         /** @description Changes, what was touched last first. */
         ChangeList: {
             items: components["schemas"]["PolicyChange"][];
@@ -1161,6 +1432,28 @@ export interface components {
             /** @description The record as it stands in the log. */
             refusal?: Record<string, never> | null;
             entries: components["schemas"]["Entry"][];
+        };
+        /** @description A measure of what was seen. */
+        Drift: {
+            /** @description `label-drift`, `length-drift`, `confidence-drift`, `unknown-tokens` or `disagreement`. */
+            measure: string;
+            /**
+             * Format: int64
+             * @description In thousandths.
+             */
+            permille: number;
+            /**
+             * Format: int64
+             * @description What chance alone would hardly pass with so few texts, in thousandths.
+             */
+            chance_permille: number;
+            /**
+             * Format: int64
+             * @description From where on an alert is raised, in thousandths.
+             */
+            threshold_permille: number;
+            /** @description Whether it passes both. */
+            passes: boolean;
         };
         /** @description Another content of a change. */
         EditedChange: {
@@ -1290,6 +1583,33 @@ export interface components {
             index: number | null;
             detail: string;
         };
+        /** @description Counts of texts. */
+        Histograms: {
+            /** Format: int64 */
+            texts: number;
+            /**
+             * Format: int64
+             * @description Tokens that were read, where the pod told how many of them are unknown.
+             */
+            tokens: number;
+            /**
+             * Format: int64
+             * @description Tokens that its vocabulary does not have.
+             */
+            unknown: number;
+            /** @description Best labels. */
+            labels: {
+                [key: string]: number;
+            };
+            /** @description Probabilities of the best labels in tenths: `9` is from 0.9 to 1. */
+            confidence: {
+                [key: string]: number;
+            };
+            /** @description Numbers of tokens, by the smallest power of two that holds them. */
+            lengths: {
+                [key: string]: number;
+            };
+        };
         /** @description Something that must not be deleted. */
         Hold: {
             id: string;
@@ -1305,6 +1625,21 @@ export interface components {
         /** @description All holds. */
         HoldList: {
             items: components["schemas"]["Hold"][];
+        };
+        /** @description What was answered in one hour. */
+        HourSeen: {
+            /** @description RFC 3339. */
+            at: string;
+            /** Format: int64 */
+            texts: number;
+            labels: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description The mean of the best labels' probabilities, in thousandths, from tenths.
+             */
+            confidence_permille: number;
         };
         /** @description The proof that a record stands in its log. */
         Inclusion: {
@@ -1393,6 +1728,15 @@ export interface components {
             /** @description Shown this once: `Authorization: Bearer …`. */
             secret: string;
         };
+        /** @description A version that is asked besides. */
+        MirrorView: {
+            digest: string;
+            /**
+             * Format: int32
+             * @description In thousandths.
+             */
+            permille: number;
+        };
         /** @description A version of a model. */
         Model: {
             name: string;
@@ -1406,8 +1750,117 @@ export interface components {
             /** @description Whether instructions for use are (Art. 13). */
             instructions: boolean;
             labels: string[];
-            /** @description Tenants that may use it; empty: all. */
-            shared_with: string[];
+            /** @description `candidate`, `approved` or `withdrawn`. */
+            state: string;
+            /** @description Aliases that lead to it. */
+            aliases: string[];
+            /**
+             * Format: int64
+             * @description The bytes of its bundle; 0 if it was never in the registry.
+             */
+            size: number;
+            /** @description RFC 3339. */
+            created_at: string;
+            created_by: string;
+        };
+        /**
+         * @description What is to be done.
+         * @enum {string}
+         */
+        ModelActionName: "approve" | "reject" | "withdraw";
+        /** @description That a measure of a version passed its threshold. */
+        ModelAlert: {
+            id: string;
+            model: string;
+            digest: string;
+            /** @description `label-drift`, `length-drift`, `confidence-drift`, `unknown-tokens` or `disagreement`. */
+            measure: string;
+            /**
+             * Format: int64
+             * @description The newest value, in thousandths.
+             */
+            value_permille: number;
+            /**
+             * Format: int64
+             * @description What it passed, in thousandths.
+             */
+            threshold_permille: number;
+            raised_at: string;
+            /** @description Null as long as it is open. */
+            cleared_at?: string | null;
+        };
+        /** @description What somebody wants to answer in production. */
+        ModelChange: {
+            id: string;
+            /**
+             * Format: int64
+             * @description Counts what was done to it; to be sent along with what is done next.
+             */
+            edition: number;
+            /** @description `promote`, `canary` or `restore`. */
+            kind: string;
+            digest: string;
+            /** @description What was in production when it was begun. */
+            base?: string | null;
+            /**
+             * Format: int32
+             * @description The canary's share, in thousandths.
+             */
+            permille?: number | null;
+            /** @description `subject` or `decision`. */
+            by?: string | null;
+            /** @description `in-review`, `applied`, `rejected` or `withdrawn`. */
+            state: string;
+            reason: string;
+            author: string;
+            created_at: string;
+            decided_by?: string | null;
+            decided_at?: string | null;
+            comment?: string | null;
+        };
+        /** @description Something to be done to a change as it was seen. */
+        ModelChangeAction: {
+            /**
+             * Format: int64
+             * @description As it was read.
+             */
+            edition: number;
+            action: components["schemas"]["ModelActionName"];
+            /** @description The version that was looked at; required to approve. */
+            digest?: string | null;
+            /** @description What is said about it; required to reject. */
+            comment?: string;
+        };
+        /** @description A model with all that is known of it. */
+        ModelDetail: {
+            name: string;
+            /** @description The tenant whose model it is; null: the platform's. */
+            owner?: string | null;
+            /** @description Whether every tenant may use it. */
+            open: boolean;
+            /** @description The tenants that it is shared with, and the terms. */
+            shares: components["schemas"]["ShareView"][];
+            /** @description Which version answers under which alias. */
+            routes: components["schemas"]["RouteView"][];
+            /** @description Its versions, the newest first. */
+            versions: components["schemas"]["VersionDetail"][];
+            /** @description What was wanted of it, the newest first. */
+            changes: components["schemas"]["ModelChange"][];
+            /** @description What was in production, the newest first. */
+            history: components["schemas"]["AssignmentView"][];
+            /** @description Regions where its versions are to be served. */
+            placements: components["schemas"]["PlacementView"][];
+            /** @description How far pods have come with them. */
+            pods: components["schemas"]["PodModelView"][];
+        };
+        /** @description Whose a model is, and to whom it is offered. */
+        ModelOffer: {
+            /** @description The tenant whose model it is; none: the platform's. */
+            owner?: string | null;
+            /** @description Whether every tenant may use it. */
+            open: boolean;
+            /** @description The tenants that it is shared with. */
+            shares?: components["schemas"]["NewShare"][];
         };
         /** @description All model versions. */
         ModelPage: {
@@ -1423,6 +1876,10 @@ export interface components {
             conformity: boolean;
             /** @description Whether instructions for use are (Art. 13). */
             instructions: boolean;
+        };
+        /** @description The version that an alias shall lead to. */
+        NewAlias: {
+            digest: string;
         };
         /** @description A change to be begun. */
         NewChange: {
@@ -1465,6 +1922,34 @@ export interface components {
             /** @description RFC 3339; never if absent. */
             expires_at?: string | null;
         };
+        /** @description The version that shall be asked besides. */
+        NewMirror: {
+            digest: string;
+            /**
+             * Format: int32
+             * @description About which share of the calls, in thousandths.
+             */
+            permille: number;
+        };
+        /** @description What is wanted to answer in production. */
+        NewModelChange: {
+            kind: components["schemas"]["ChangeKind"];
+            /** @description The version. */
+            digest: string;
+            /**
+             * Format: int32
+             * @description The canary's share of the calls, in thousandths.
+             */
+            permille?: number | null;
+            by?: components["schemas"]["ShareBy"] | null;
+            /** @description Why. */
+            reason: string;
+        };
+        /** @description Where a version shall be served. */
+        NewPlacement: {
+            /** @description All regions where pods shall load it; in others they unload it. */
+            regions: string[];
+        };
         /** @description How long a category shall be kept. */
         NewRetention: {
             /** Format: int32 */
@@ -1479,6 +1964,18 @@ export interface components {
         /** @description The bundle to put into shadow. */
         NewShadow: {
             digest: string;
+        };
+        /** @description The terms on which a model is shared with a tenant. */
+        NewShare: {
+            tenant: string;
+            /** @description RFC 3339; none: until it is taken back. */
+            until?: string | null;
+            /** @description Purposes that it may be used for; empty: any. */
+            purposes?: string[];
+            /** @description Whether the tenant may name what is not approved yet, and aliases besides `production`. */
+            preview?: boolean;
+            /** @description What was agreed, for people. */
+            terms?: string;
         };
         /** @description The traffic to be replayed. */
         NewSimulation: {
@@ -1510,6 +2007,14 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** @description From where on somebody wants to know. */
+        NewThreshold: {
+            /**
+             * Format: int64
+             * @description In thousandths.
+             */
+            permille: number;
+        };
         /** @description A token to be made. */
         NewToken: {
             name: string;
@@ -1518,6 +2023,10 @@ export interface components {
              * @description 1 to 365.
              */
             days: number;
+        };
+        /** @description What the versions of a model answered. */
+        Observations: {
+            versions: components["schemas"]["VersionSeen"][];
         };
         /** @description The first screen. */
         Overview: {
@@ -1555,6 +2064,15 @@ export interface components {
             display_name: string;
             roles: string[];
         };
+        /** @description That a region's pods shall serve a version, or shall not any more. */
+        PlacementView: {
+            digest: string;
+            region: string;
+            /** @description False while the pods unload it. */
+            wanted: boolean;
+            at: string;
+            by: string;
+        };
         /** @description A process that runs models. */
         Pod: {
             id: string;
@@ -1563,6 +2081,17 @@ export interface components {
             /** @description Digests of the model bundles that it serves. */
             models: string[];
             draining: boolean;
+        };
+        /** @description How far a pod has come with a version. */
+        PodModelView: {
+            pod: string;
+            region: string;
+            digest: string;
+            /** @description `loading`, `ready`, `failed` or `leaving`. */
+            state: string;
+            failure?: string | null;
+            /** @description RFC 3339; null if the pod has served it from its start. */
+            at?: string | null;
         };
         /** @description All pods. */
         PodPage: {
@@ -1741,6 +2270,13 @@ export interface components {
             /** @description Why. */
             reason: string;
         };
+        /** @description What answers under an alias. */
+        RouteView: {
+            alias: string;
+            digest: string;
+            canary?: components["schemas"]["CanaryView"] | null;
+            shadow?: components["schemas"]["MirrorView"] | null;
+        };
         /** @description One rule. */
         Rule: {
             id: string;
@@ -1786,6 +2322,23 @@ export interface components {
             };
             /** @description The newest differences. */
             examples: components["schemas"]["ShadowExample"][];
+        };
+        /**
+         * @description What decides which version answers.
+         * @enum {string}
+         */
+        ShareBy: "subject" | "decision";
+        /** @description A tenant that a model is shared with. */
+        ShareView: {
+            tenant: string;
+            /** @description RFC 3339; null: until it is taken back. */
+            until?: string | null;
+            /** @description Purposes that it may be used for; empty: any. */
+            purposes: string[];
+            /** @description Whether the tenant may name what is not approved yet. */
+            preview: boolean;
+            /** @description What was agreed. */
+            terms: string;
         };
         /** @description Who is signed in. */
         SignedInUser: {
@@ -1872,6 +2425,12 @@ export interface components {
             /** @description `after` of the next page. */
             next: string | null;
         };
+        /** @description What was answered to one tenant. */
+        TenantSeen: {
+            tenant: string;
+            /** Format: int64 */
+            texts: number;
+        };
         /** @description A person's tokens. */
         TokenList: {
             items: components["schemas"]["AccessToken"][];
@@ -1946,6 +2505,37 @@ export interface components {
         UsageReport: {
             rows: components["schemas"]["UsageDay"][];
         };
+        /** @description A version with its card. */
+        VersionDetail: components["schemas"]["Model"] & {
+            /** @description What it is for and how well it does, as its bundle states it. */
+            card: Record<string, never>;
+        };
+        /** @description What one version answered. */
+        VersionSeen: {
+            digest: string;
+            version: string;
+            seen: components["schemas"]["Histograms"];
+            trained?: components["schemas"]["Histograms"] | null;
+            /** @description How far what was seen is from that. */
+            drift: components["schemas"]["Drift"][];
+            /**
+             * Format: int64
+             * @description Texts that it was asked beside another version, and how many it labelled otherwise.
+             */
+            mirrored: number;
+            /** Format: int64 */
+            differing: number;
+            /** @description By the hour. */
+            hours: components["schemas"]["HourSeen"][];
+            /** @description By tenant. */
+            tenants: components["schemas"]["TenantSeen"][];
+        };
+        /** @description What was withdrawn, and what answers in its place. */
+        Withdrawal: {
+            digest: string;
+            /** @description What answers in production then, if it was in production: null if nothing can. */
+            production?: string | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -1955,6 +2545,44 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    listAlerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Alerts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertList"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     searchAudit: {
         parameters: {
             query?: {
@@ -2903,6 +3531,106 @@ export interface operations {
             };
         };
     };
+    uploadModel: {
+        parameters: {
+            query?: {
+                /** @description The tenant whose model it is, if the model is new */
+                owner?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Or `application/zip` */
+        requestBody: {
+            content: {
+                "application/x-tar": number[];
+            };
+        };
+        responses: {
+            /** @description It was there already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description It was taken in */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description conflict: the model has another bundle as this version */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description payload-too-large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description unsupported-media-type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description model-refused, invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description registry-unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     setModelPapers: {
         parameters: {
             query?: never;
@@ -2920,6 +3648,889 @@ export interface operations {
         };
         responses: {
             /** @description It is on file */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    placeModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The version's digest */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPlacement"];
+            };
+        };
+        responses: {
+            /** @description The pods are told; `getModel` says how far they have come */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description wrong-state: it was withdrawn, is not in the registry, or would be missing where it answers */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdrawModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The version's digest */
+                digest: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Because"];
+            };
+        };
+        responses: {
+            /** @description It is withdrawn */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Withdrawal"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The model */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetail"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setModelAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+                /** @description The alias */
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlias"];
+            };
+        };
+        responses: {
+            /** @description What the alias leads to */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteView"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch, four-eyes-required: production */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description wrong-state: it was withdrawn */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteModelAlias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+                /** @description The alias */
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch, four-eyes-required: production */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    endCanary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: there is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createModelChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewModelChange"];
+            };
+        };
+        responses: {
+            /** @description It waits for a second person */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelChange"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description wrong-state, model-not-placed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    actOnModelChange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+                /** @description The change */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelChangeAction"];
+            };
+        };
+        responses: {
+            /** @description The change as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelChange"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch, four-eyes-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description conflict, wrong-state, approval-stale, model-not-placed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getObservations: {
+        parameters: {
+            query?: {
+                /** @description RFC 3339; seven days ago if not given */
+                from?: string;
+                /** @description RFC 3339; now if not given */
+                until?: string;
+                /** @description Of this tenant's calls alone */
+                tenant?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was answered */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Observations"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    offerModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelOffer"];
+            };
+        };
+        responses: {
+            /** @description It is offered so */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollBackModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Because"];
+            };
+        };
+        responses: {
+            /** @description Production as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteView"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description wrong-state: nothing answered before; model-not-placed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setModelShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMirror"];
+            };
+        };
+        responses: {
+            /** @description Production as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteView"];
+                };
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description wrong-state, model-not-placed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description invalid-request */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    endModelShadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It has ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description missing-credential, invalid-credential */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description role-required, csrf-token-mismatch */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not-found: there is none */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setThreshold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The model */
+                name: string;
+                /** @description `label-drift`, `length-drift`, `confidence-drift`, `unknown-tokens` or `disagreement` */
+                measure: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewThreshold"];
+            };
+        };
+        responses: {
+            /** @description It is set */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -143,6 +143,12 @@ const models = createRoute({
   component: lazyRouteComponent(() => import('../screens/models'), 'Models'),
 });
 
+const model = createRoute({
+  getParentRoute: () => signedIn,
+  path: '/models/$name',
+  component: lazyRouteComponent(() => import('../screens/model'), 'Model'),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     login,
@@ -161,6 +167,7 @@ export const router = createRouter({
       keeping,
       usage,
       models,
+      model,
     ]),
   ]),
   defaultPreload: 'intent',

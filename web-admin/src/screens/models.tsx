@@ -4,8 +4,10 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { api, data, type Schema } from '../api/client';
 import { queryClient, session } from '../api/queries';
-import { short } from '../ui/format';
-import { Card, Empty, Fault, Loaded, Screen, Wide } from '../ui/parts';
+import { short, when } from '../ui/format';
+import { ScreenLink } from '../ui/link';
+import { Upload } from '../ui/model-versions';
+import { Card, Empty, Fault, Loaded, Screen, State, Wide } from '../ui/parts';
 
 export function Models() {
   const { t } = useTranslation();
@@ -25,24 +27,31 @@ export function Models() {
                   <Table>
                     <Table.Thead>
                       <Table.Tr>
-                        {['model', 'version', 'digest', 'risk', 'labels', 'shared'].map((name) => (
-                          <Table.Th key={name}>{t(`field.${name}`)}</Table.Th>
-                        ))}
+                        {['model', 'version', 'status', 'aliases', 'digest', 'risk', 'labels'].map(
+                          (name) => (
+                            <Table.Th key={name}>{t(`field.${name}`)}</Table.Th>
+                          ),
+                        )}
                       </Table.Tr>
                     </Table.Thead>
                     <Table.Tbody>
                       {items.map((model) => (
                         <Table.Tr key={model.digest}>
-                          <Table.Td>{model.name}</Table.Td>
+                          <Table.Td>
+                            <ScreenLink to="/models/$name" params={{ name: model.name }}>
+                              {model.name}
+                            </ScreenLink>
+                          </Table.Td>
                           <Table.Td>{model.version}</Table.Td>
+                          <Table.Td>
+                            <State value={model.state} />
+                          </Table.Td>
+                          <Table.Td>{model.aliases.join(', ') || '–'}</Table.Td>
                           <Table.Td className="mono">{short(model.digest)}</Table.Td>
                           <Table.Td>
                             <Papers model={model} may={may} />
                           </Table.Td>
                           <Table.Td>{model.labels.join(', ')}</Table.Td>
-                          <Table.Td>
-                            {model.shared_with.join(', ') || t('models.everybody')}
-                          </Table.Td>
                         </Table.Tr>
                       ))}
                     </Table.Tbody>
@@ -52,6 +61,10 @@ export function Models() {
             }
           </Loaded>
         </Card>
+        <Card title={t('models.upload')}>
+          <Upload may={may} />
+        </Card>
+        <Alerts />
         <Card title={t('models.pods')}>
           <Loaded query={pods}>
             {({ items }) =>
@@ -88,6 +101,50 @@ export function Models() {
         </Card>
       </Stack>
     </Screen>
+  );
+}
+
+/** Measures of what models answer that passed their thresholds. */
+function Alerts() {
+  const { t, i18n } = useTranslation();
+  const alerts = useQuery({
+    queryKey: ['alerts'],
+    queryFn: () => data(api.GET('/api/v1/alerts')),
+    refetchInterval: 10_000,
+  });
+  return (
+    <Card title={t('watch.alerts')}>
+      <Loaded query={alerts}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Text c="dimmed">{t('watch.noAlerts')}</Text>
+          ) : (
+            <Table>
+              <Table.Tbody>
+                {items.map((alert) => (
+                  <Table.Tr key={alert.id}>
+                    <Table.Th scope="row">
+                      <ScreenLink to="/models/$name" params={{ name: alert.model }}>
+                        {alert.model}
+                      </ScreenLink>{' '}
+                      <span className="mono">{short(alert.digest)}</span>
+                    </Table.Th>
+                    <Table.Td>{t(`watch.measures.${alert.measure}`)}</Table.Td>
+                    <Table.Td>
+                      {alert.value_permille / 1000} &gt; {alert.threshold_permille / 1000}
+                    </Table.Td>
+                    <Table.Td>
+                      <State value={alert.cleared_at ? 'cleared' : 'alert'} />
+                    </Table.Td>
+                    <Table.Td>{when(alert.raised_at, i18n.language)}</Table.Td>
+                  </Table.Tr>
+                ))}
+              </Table.Tbody>
+            </Table>
+          )
+        }
+      </Loaded>
+    </Card>
   );
 }
 

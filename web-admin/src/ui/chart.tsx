@@ -11,11 +11,12 @@ import {
 
 export type Series = { key: string; name: string; colour: string };
 
-/** Stacked bars over days. The same numbers stand in a table or in totals beside it. */
+/** Bars over days or buckets, stacked unless they are to be compared. The same numbers stand in a table or in totals beside it. */
 export default function Chart(props: {
   label: string;
   rows: Record<string, string | number>[];
   series: Series[];
+  unstacked?: boolean;
 }) {
   return (
     <div className="chart" role="img" aria-label={props.label}>
@@ -40,7 +41,7 @@ export default function Chart(props: {
               key={one.key}
               dataKey={one.key}
               name={one.name}
-              stackId="all"
+              {...(props.unstacked ? {} : { stackId: 'all' })}
               fill={one.colour}
               maxBarSize={46}
               isAnimationActive={false}

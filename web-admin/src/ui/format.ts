@@ -22,6 +22,11 @@ export function money(amount: Schema['Amount'] | null | undefined, language: str
   }).format(amount.micros / 1_000_000);
 }
 
+/** The number of a version. */
+export function versionOf(detail: Schema['ModelDetail'], digest: string | null | undefined) {
+  return detail.versions.find((one) => one.digest === digest)?.version ?? '–';
+}
+
 /** The beginning of a digest, for people. */
 export function short(digest: string | null | undefined): string {
   return digest ? digest.replace('sha256:', '').slice(0, 12) : '–';

@@ -108,8 +108,16 @@ const TONES: Record<string, string> = {
   active: '#2b8a3e',
   verified: '#2b8a3e',
   permit: '#2b8a3e',
+  approved: '#2b8a3e',
+  applied: '#2b8a3e',
+  ready: '#2b8a3e',
+  quiet: '#2b8a3e',
   kept: '#a87000',
   pending: '#a87000',
+  candidate: '#a87000',
+  'in-review': '#a87000',
+  loading: '#a87000',
+  leaving: '#a87000',
   unknown: '#a87000',
   unchecked: '#a87000',
   failed: '#c92a2a',
@@ -118,6 +126,8 @@ const TONES: Record<string, string> = {
   revoked: '#c92a2a',
   findings: '#c92a2a',
   forbid: '#c92a2a',
+  alert: '#c92a2a',
+  rejected: '#c92a2a',
 };
 
 /** A state as a word with a coloured dot: never by colour alone. */

@@ -11,6 +11,7 @@ mod texts;
 
 use std::{io, path::PathBuf};
 
+use reeve_domain::Observed;
 use tch::{Device, TchError};
 
 pub use self::{
@@ -136,6 +137,8 @@ pub struct Fitted {
     pub judged: Vec<Judged>,
     /// What was found out about confidence; of a classifier.
     pub calibration: Option<Calibration>,
+    /// What it answers to the held-out texts, counted; of a classifier.
+    pub fingerprint: Option<Observed>,
 }
 
 impl Fitted {

@@ -91,6 +91,7 @@ pub fn fit_tagger(
         history,
         judged: Vec::new(),
         calibration: None,
+        fingerprint: None,
     })
 }
 

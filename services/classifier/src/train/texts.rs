@@ -1,6 +1,7 @@
 //! Learning to classify texts.
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use reeve_domain::Observed;
 use tch::{Kind, TchError, Tensor};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     loss::Criterion,
 };
 use crate::{
-    Architecture, Encoded, Encoder, Example, Metrics, TokenizerSettings,
+    Architecture, Confidence, Encoded, Encoder, Example, Metrics, TokenizerSettings,
     architecture::{Body, WIDE_IDF},
     calibrate,
     grams::Grams,
@@ -124,6 +125,8 @@ pub(super) fn fit(
     let foreign = encode_all(&encoder, training.foreign)?;
     let foreign = logits(&network, &foreign.iter().collect::<Vec<_>>(), recipe.batch)?;
     let calibration = calibrate::calibrate(&data.labels, &judged, &foreign, training.wishes);
+    let fingerprint =
+        fingerprint(&encoder, &data.labels, &calibration.confidence, &lesson, &judged);
     let trained_on = lesson.learned.len();
     if let Some(checkpoints) = checkpoints {
         checkpoints.remove()?;
@@ -139,7 +142,30 @@ pub(super) fn fit(
         history,
         judged,
         calibration: Some(calibration),
+        fingerprint: Some(fingerprint),
     })
+}
+
+/// What the network answers to the held-out texts, counted: what it answers in service is compared
+/// with this.
+fn fingerprint(
+    encoder: &Encoder,
+    labels: &[String],
+    confidence: &Confidence,
+    lesson: &Texts<'_>,
+    judged: &[calibrate::Judged],
+) -> Observed {
+    let mut seen = Observed::default();
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    for ((logits, _), (text, _)) in judged.iter().zip(&lesson.judged) {
+        let answer = confidence.answer(labels, logits);
+        let (label, score) = (labels.get(answer.label), answer.scores.get(answer.label));
+        if let (Some(label), Some(score)) = (label, score) {
+            let unknown = Some(small(encoder.unknown(text)));
+            seen.count(label, *score, small(text.tokens()), unknown);
+        }
+    }
+    seen
 }
 
 fn architecture(

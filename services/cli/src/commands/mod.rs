@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod api;
 pub(crate) mod init;
 pub(crate) mod key;
 pub(crate) mod keyring;
@@ -8,6 +9,7 @@ pub(crate) mod model;
 mod operator_log;
 pub(crate) mod policy;
 pub(crate) mod privacy;
+mod registration;
 pub(crate) mod seed;
 pub(crate) mod serve;
 pub(crate) mod tenant;

@@ -1,6 +1,5 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,14 +8,16 @@ use anyhow::{Context as _, bail, ensure};
 use reeve_config::Config;
 use reeve_domain::{BundleDocument, Clock as _, Digest, SystemClock, Timestamp};
 use reeve_policy::{Bundle, Checked, Engine, Pack, check, replay::Impact};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{operator_log, say};
+use super::{
+    api::{Api, text},
+    operator_log, say,
+};
 
 /// The traffic that is replayed if nothing else is asked for, in days.
 const USUAL_DAYS: u32 = 7;
 const ASK_AGAIN: Duration = Duration::from_millis(300);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Check, test, simulate, compare and propose policy bundles.
 #[derive(clap::Subcommand)]
@@ -250,61 +251,18 @@ fn diff(before: &Bundle, after: &Bundle) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The control plane, as a person whose token it is.
-struct Api {
-    base: String,
-    token: String,
-    agent: ureq::Agent,
-}
-
-impl Api {
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.base);
-        let bearer = format!("Bearer {}", self.token);
-        let mut answer = match (method, body) {
-            ("GET", _) => self.agent.get(&url).header("Authorization", &bearer).call(),
-            (_, Some(body)) => {
-                let request = self.agent.post(&url).header("Authorization", &bearer);
-                request.send_json(body)
-            }
-            (_, None) => bail!("a body is missing"),
-        }
-        .with_context(|| format!("{url} cannot be reached"))?;
-        let status = answer.status();
-        let text = answer.body_mut().read_to_string()?;
-        let json: Value = serde_json::from_str(&text).unwrap_or_default();
-        if status.is_success() {
-            return Ok(json);
-        }
-        let word = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
-        bail!("{method} {path}: {status} {}: {} {}", word("code"), word("title"), word("detail"))
-    }
-}
-
 fn apply(dir: &Path, url: &str, token_file: &Path, title: &str) -> anyhow::Result<()> {
     let bundle = Bundle::from_dir(dir)?;
     valid(check(&bundle.document()))?;
-    let token = fs::read_to_string(token_file)
-        .with_context(|| format!("`{}`", token_file.display()))?
-        .trim()
-        .to_owned();
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(ANSWER_WITHIN))
-        .build()
-        .new_agent();
-    let api = Api { base: url.trim_end_matches('/').to_owned(), token, agent };
+    let api = Api::open(url, token_file)?;
     let changes = "/api/v1/policy/changes";
-    let text = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
     let body = json!({ "title": title, "files": bundle.files() });
-    let change = api.send("POST", changes, Some(&body))?;
+    let change = api.post(changes, &body)?;
     let id = text(&change, "id");
-    let queued = api.send("POST", &format!("{changes}/{id}/simulations"), Some(&json!({})))?;
+    let queued = api.post(&format!("{changes}/{id}/simulations"), &json!({}))?;
     let path = format!("/api/v1/policy/simulations/{}", text(&queued, "id"));
     let made = loop {
-        let now = api.send("GET", &path, None)?;
+        let now = api.get(&path)?;
         match text(&now, "state").as_str() {
             "done" => break now,
             "failed" => bail!("the simulation failed: {}", text(&now, "failure")),
@@ -315,6 +273,6 @@ fn apply(dir: &Path, url: &str, token_file: &Path, title: &str) -> anyhow::Resul
     tell(&serde_json::from_value::<Impact>(report)?)?;
     let edition = change.get("edition").cloned().unwrap_or_default();
     let submit = json!({ "edition": edition, "action": "submit", "comment": "" });
-    api.send("POST", &format!("{changes}/{id}/actions"), Some(&submit))?;
+    api.post(&format!("{changes}/{id}/actions"), &submit)?;
     say(&format!("{id} waits for a second person: {url}/changes/{id}"))
 }

@@ -15,8 +15,9 @@ use reeve_store::Store;
 use serde::Serialize;
 
 use super::{
-    model::{OnFile, PodArgument, register},
-    operator_log, say,
+    operator_log,
+    registration::{OnFile, PodArgument, register},
+    say,
     user::create,
 };
 

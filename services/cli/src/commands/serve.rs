@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use ed25519_dalek::SigningKey;
 use futures_util::future::{BoxFuture, FutureExt as _, select_all};
 use reeve_config::{Config, LogFormat, WitnessAddress};
-use reeve_control::{ControlOptions, LogDirs};
+use reeve_control::{ControlOptions, LogDirs, ModelOptions};
 use reeve_domain::{Clock, Entropy, Origin, SystemClock, SystemEntropy};
 use reeve_gateway::{Discovery, Gateway, GatewayOptions, KubernetesApi};
 use reeve_identity::Pepper;
@@ -19,12 +19,14 @@ use reeve_ledger::{Ledger, Options, VerifierKey, Witness, load_or_create_key, se
 use reeve_protocol::{
     activation::ActivationVerifier,
     keys::{read_signing_key, read_verifying_key},
+    order::OrderSigner,
     warrant::WarrantSigner,
 };
+use reeve_registry::Registry;
 use reeve_store::Store;
 use reeve_telemetry::{Format, TelemetryOptions};
 use reeve_witness::{Errand, Host, Peer};
-use reeve_worker::{Evidence, Indexer, Intervals, Shipper, Tools};
+use reeve_worker::{Evidence, Indexer, Intervals, Shipper, Tools, Webhook};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -124,6 +126,7 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
             index: Duration::from_millis(section.index_ms),
             verify: Duration::from_secs(section.verify_every_s),
             publish: Duration::from_secs(section.publish_every_s),
+            watch: Duration::from_secs(section.watch_every_s),
             ..Intervals::default()
         };
         let deadline = Duration::from_secs(section.solver_deadline_s);
@@ -135,6 +138,7 @@ async fn serve(parts: Parts, roles: &[Role]) -> anyhow::Result<()> {
                 control: config.control.ledger_dir.clone(),
             },
             shipper: publish.map(Shipper::new).transpose()?,
+            webhook: Webhook::to(&section.alert_webhook),
         };
         let clock = Arc::clone(&parts.clock);
         let work = reeve_worker::run(indexer, clock, intervals, tools, stopping);
@@ -254,6 +258,7 @@ fn gateway_options(
         body_limit: section.body_limit_bytes,
         deadline: Duration::from_millis(section.deadline_ms),
         pod_timeout: Duration::from_millis(section.pod_timeout_ms),
+        observe_every: Duration::from_secs(section.observe_every_s),
         discovery: Discovery {
             every: Duration::from_millis(section.discover_ms),
             kubernetes: KubernetesApi {
@@ -287,11 +292,26 @@ fn control(
         witness,
         pepper: parts.pepper.clone(),
         signer: super::activation_signer(&parts.config)?,
+        models: models(&parts.config)?,
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         static_dir: section.static_dir(),
         secure_cookie: section.secure_cookie,
     })?)
+}
+
+/// Where models are kept, and what signs what pods are told to load: the key that signs policies, which
+/// gateways do not have.
+fn models(config: &Config) -> anyhow::Result<ModelOptions> {
+    let section = &config.registry;
+    let orders =
+        OrderSigner::new(read_signing_key(&config.keys.policy)?, config.control.origin.as_str());
+    Ok(ModelOptions {
+        registry: Registry::open(&section.store)?,
+        upload_limit: section.upload_limit_bytes,
+        unload_after: Duration::from_millis(section.unload_after_ms),
+        orders: Arc::new(orders),
+    })
 }
 
 /// The log of what operators did at the command line, which no server writes, with the key that lies

@@ -134,7 +134,10 @@ pub(crate) async fn read(
             Record::Intent(_) => view.intent = record,
             Record::Outcome(_) => view.outcome = record,
             Record::Refusal(_) => view.refusal = record,
-            Record::RefusalAggregate(_) | Record::Control(_) => {}
+            Record::RefusalAggregate(_)
+            | Record::Comparison(_)
+            | Record::Observation(_)
+            | Record::Control(_) => {}
         }
     }
     Ok(HttpResponse::Ok().json(view))
@@ -193,7 +196,10 @@ fn stages(rows: &[AuditRow]) -> Vec<Stage> {
                 stage("settle", None, settled);
             }
             Record::Refusal(refusal) => stage("refuse", None, refusal.code.to_string()),
-            Record::RefusalAggregate(_) | Record::Control(_) => {}
+            Record::RefusalAggregate(_)
+            | Record::Comparison(_)
+            | Record::Observation(_)
+            | Record::Control(_) => {}
         }
     }
     stages

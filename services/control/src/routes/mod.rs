@@ -59,6 +59,52 @@ fn at(path: &str, allowed: &'static str) -> Resource {
     }))
 }
 
+fn configure_models(app: &mut web::ServiceConfig) {
+    use models::{
+        alerts, changes, detail, observations, offer, placement, routing, upload, withdrawal,
+    };
+
+    app.service(
+        at("/api/v1/models", "GET, POST")
+            .route(web::get().to(models::list))
+            .route(web::post().to(upload::create)),
+    )
+    .service(at("/api/v1/models/{digest}/papers", "PUT").route(web::put().to(models::set_papers)))
+    .service(
+        at("/api/v1/models/{digest}/withdrawal", "POST").route(web::post().to(withdrawal::create)),
+    )
+    .service(at("/api/v1/models/{digest}/placement", "PUT").route(web::put().to(placement::set)))
+    .service(at("/api/v1/models/{name}", "GET").route(web::get().to(detail::read)))
+    .service(at("/api/v1/models/{name}/offer", "PUT").route(web::put().to(offer::set)))
+    .service(at("/api/v1/models/{name}/changes", "POST").route(web::post().to(changes::create)))
+    .service(
+        at("/api/v1/models/{name}/changes/{id}/actions", "POST")
+            .route(web::post().to(changes::act)),
+    )
+    .service(
+        at("/api/v1/models/{name}/aliases/{alias}", "PUT, DELETE")
+            .route(web::put().to(routing::set_alias))
+            .route(web::delete().to(routing::delete_alias)),
+    )
+    .service(
+        at("/api/v1/models/{name}/canary", "DELETE").route(web::delete().to(routing::end_canary)),
+    )
+    .service(
+        at("/api/v1/models/{name}/shadow", "PUT, DELETE")
+            .route(web::put().to(routing::set_shadow))
+            .route(web::delete().to(routing::end_shadow)),
+    )
+    .service(at("/api/v1/models/{name}/rollback", "POST").route(web::post().to(routing::roll_back)))
+    .service(
+        at("/api/v1/models/{name}/observations", "GET").route(web::get().to(observations::read)),
+    )
+    .service(
+        at("/api/v1/models/{name}/thresholds/{measure}", "PUT")
+            .route(web::put().to(observations::set_threshold)),
+    )
+    .service(at("/api/v1/alerts", "GET").route(web::get().to(alerts::list)));
+}
+
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.service(
         at("/api/v1/session", "GET, POST, DELETE")
@@ -137,7 +183,7 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     .service(at("/api/v1/evidence", "POST").route(web::post().to(evidence::create)))
     .service(at("/api/v1/evidence/articles", "GET").route(web::get().to(evidence::articles)))
     .service(at("/api/v1/transfers", "GET").route(web::get().to(transfers::list)))
-    .service(at("/api/v1/models/{digest}/papers", "PUT").route(web::put().to(models::set_papers)))
+    .configure(configure_models)
     .service(
         at("/api/v1/policy/changes/{id}/comparison", "GET").route(web::get().to(comparison::read)),
     )
@@ -177,7 +223,6 @@ pub(crate) fn configure(app: &mut web::ServiceConfig) {
     .service(at("/api/v1/tokens/{id}", "DELETE").route(web::delete().to(tokens::delete)))
     .service(at("/api/v1/usage", "GET").route(web::get().to(usage::read)))
     .service(at("/api/v1/pods", "GET").route(web::get().to(pods::list)))
-    .service(at("/api/v1/models", "GET").route(web::get().to(models::list)))
     .service(at("/api/openapi.json", "GET").route(web::get().to(openapi::document)))
     .service(at("/metrics", "GET").route(web::get().to(health::measured)))
     .service(at("/health/live", "GET").route(web::get().to(health::live)))

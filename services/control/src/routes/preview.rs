@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpResponse, web};
 use reeve_domain::{
-    Action, BundleDocument, Code, DecisionInput, KindCounts, ModelVersion, Redaction, Scope,
+    Action, Alias, BundleDocument, Code, DecisionInput, KindCounts, ModelVersion, Redaction, Scope,
     Tenant, TenantId, Timestamp,
 };
 use reeve_policy::Engine;
 use reeve_privacy::{Category, Finding, Pseudonyms, RawText, Redactor};
-use reeve_store::{model, policy, tenant};
+use reeve_store::{catalog, model, policy, tenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -99,16 +99,22 @@ pub(crate) async fn create(
     }
     let id = TenantId::new(&asked.tenant).map_err(|why| Refused::field("tenant", why))?;
     let (active, tenant, models) = control
-        .read(move |c| Ok((policy::active(c)?, tenant::get(c, &id)?, model::list(c)?)))
+        .read(move |c| {
+            let production = catalog::list(c)?.into_iter().filter(|model| model.is_for(&id));
+            let digests: Vec<_> = production
+                .filter_map(|model| model.routes.get(Alias::PRODUCTION).map(|it| it.digest))
+                .collect();
+            let mut models = model::list(c)?;
+            models.retain(|model| digests.contains(&model.facts.digest));
+            Ok((policy::active(c)?, tenant::get(c, &id)?, models))
+        })
         .await?;
     let missing = |what: &str| Refused::from(Code::NotFound).because(what);
     let active = active.ok_or_else(|| missing("no policy is active"))?;
     let tenant = tenant.ok_or_else(|| missing("there is no such tenant"))?;
     let id = tenant.facts.id.clone();
-    let model = models
-        .into_iter()
-        .rfind(|model| model.shared_with.is_empty() || model.shared_with.contains(&id))
-        .ok_or_else(|| missing("the tenant may use no model"))?;
+    let model =
+        models.into_iter().next_back().ok_or_else(|| missing("the tenant may use no model"))?;
     let pseudonyms = Pseudonyms::new(control.pepper.pseudonym_key(&id));
     let now = control.clock.now();
     let document = BundleDocument { digest: active.digest, document: active.document };

@@ -83,6 +83,8 @@ pub(crate) fn intent_with_key(number: u128, tenant: &str, key: &str, seconds: i6
         payload: Digest::of(b"payload"),
         sealed: None,
         shadow: None,
+        routed: None,
+        mirror: None,
     }))
 }
 

@@ -15,6 +15,8 @@ mod files;
 mod keeping;
 mod keys;
 mod lifecycle;
+mod models;
+mod placing;
 mod preview;
 mod reports;
 mod roles;

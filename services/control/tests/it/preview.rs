@@ -25,25 +25,23 @@ fn seed(world: &World) {
         plan: PlanName::new("standard").unwrap(),
         created_at: world.now(),
     };
-    let model = ModelVersion {
-        facts: ModelFacts {
-            name: ModelName::new("support").unwrap(),
-            version: "1".to_owned(),
-            digest: Digest::of(b"bundle"),
-            generative: false,
-            risk_class: "minimal".to_owned(),
-            conformity: false,
-            instructions: false,
-        },
-        labels: vec!["calm".to_owned()],
-        shared_with: BTreeSet::new(),
+    let facts = ModelFacts {
+        name: ModelName::new("support").unwrap(),
+        version: "1".to_owned(),
+        digest: Digest::of(b"bundle"),
+        generative: false,
+        risk_class: "minimal".to_owned(),
+        conformity: false,
+        instructions: false,
     };
+    let model = ModelVersion::approved(facts, vec!["calm".to_owned()]);
+    let now = world.now();
     world
         .store
         .write(|c| {
             tenant::insert(c, &tenant("tried", Some("eu-west")))?;
             tenant::insert(c, &tenant("nowhere", None))?;
-            model::upsert(c, &model)?;
+            model::register(c, &model::VersionRow::registered(model, now))?;
             Ok::<_, StoreError>(())
         })
         .unwrap();

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use reeve_domain::{Digest, ModelFacts, ModelName, ModelVersion, Pod, PodId, Region};
 use reeve_store::{StoreError, model, pod};
 use serde_json::json;
@@ -99,7 +97,7 @@ async fn the_policy_is_shown_with_its_words() {
 #[actix_web::test]
 async fn pods_and_models_are_listed() {
     let world = World::start().await;
-    let digest = Digest::of(b"bundle");
+    let (digest, now) = (Digest::of(b"bundle"), world.now());
     world
         .store
         .write(|c| {
@@ -113,22 +111,18 @@ async fn pods_and_models_are_listed() {
                     draining: true,
                 },
             )?;
-            model::upsert(
-                c,
-                &ModelVersion {
-                    facts: ModelFacts {
-                        name: ModelName::new("support").unwrap(),
-                        version: "1".to_owned(),
-                        digest,
-                        generative: false,
-                        risk_class: "limited".to_owned(),
-                        conformity: false,
-                        instructions: false,
-                    },
-                    labels: vec!["calm".to_owned(), "angry".to_owned()],
-                    shared_with: BTreeSet::new(),
-                },
-            )?;
+            let facts = ModelFacts {
+                name: ModelName::new("support").unwrap(),
+                version: "1".to_owned(),
+                digest,
+                generative: false,
+                risk_class: "limited".to_owned(),
+                conformity: false,
+                instructions: false,
+            };
+            let labels = vec!["calm".to_owned(), "angry".to_owned()];
+            let version = ModelVersion::approved(facts, labels);
+            model::register(c, &model::VersionRow::registered(version, now))?;
             Ok::<_, StoreError>(())
         })
         .unwrap();
@@ -144,7 +138,9 @@ async fn pods_and_models_are_listed() {
         client.get("/api/v1/models").await.ok(),
         json!({ "next": null, "items": [{
         "name": "support", "version": "1", "digest": digest.to_string(), "generative": false,
-        "risk_class": "limited", "conformity": false, "instructions": false, "labels": ["calm", "angry"], "shared_with": [],
+        "risk_class": "limited", "conformity": false, "instructions": false, "labels": ["calm", "angry"],
+        "state": "approved", "aliases": ["production"], "size": 0, "created_by": "operator",
+        "created_at": now.to_string(),
     }] })
     );
     let papers = json!({ "risk_class": "high", "conformity": true, "instructions": true });

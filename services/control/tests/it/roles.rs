@@ -74,7 +74,23 @@ fn allowed() -> BTreeMap<&'static str, Vec<Role>> {
         ("deleteToken", everyone()),
         ("getUsage", vec![Operator, Auditor]),
         ("listPods", vec![Operator, Auditor]),
-        ("listModels", vec![Operator, Auditor]),
+        ("listModels", vec![Operator, PolicyApprover, Auditor]),
+        ("getModel", vec![Operator, PolicyApprover, Auditor]),
+        ("uploadModel", vec![Operator]),
+        ("offerModel", vec![Operator]),
+        ("placeModel", vec![Operator]),
+        ("createModelChange", vec![Operator]),
+        ("actOnModelChange", vec![Operator, PolicyApprover]),
+        ("setModelAlias", vec![Operator]),
+        ("deleteModelAlias", vec![Operator]),
+        ("endCanary", vec![Operator, PolicyApprover]),
+        ("setModelShadow", vec![Operator]),
+        ("endModelShadow", vec![Operator]),
+        ("rollBackModel", vec![Operator, PolicyApprover]),
+        ("withdrawModel", vec![Operator, PolicyApprover]),
+        ("getObservations", vec![Operator, PolicyApprover, Auditor]),
+        ("setThreshold", vec![Operator]),
+        ("listAlerts", vec![Operator, PolicyApprover, Auditor]),
     ])
 }
 
@@ -99,6 +115,8 @@ fn operations() -> Vec<Operation> {
                 .replace("{kind}", "model")
                 .replace("{id}", "nothing")
                 .replace("{name}", "nothing")
+                .replace("{alias}", "nothing")
+                .replace("{measure}", "nothing")
                 .replace("{digest}", "nothing");
             operations.push(Operation { id, method, route: path.clone(), path: nothing });
         }

@@ -7,13 +7,14 @@ use std::{
 
 use actix_web::http::{Method, header::HeaderMap};
 use ed25519_dalek::SigningKey;
-use reeve_control::{ControlOptions, LogDirs, server};
+use reeve_control::{ControlOptions, LogDirs, ModelOptions, server};
 use reeve_domain::{
     Clock as _, ControlEvent, FixedClock, Origin, Record, SeededEntropy, Timestamp, UserId,
 };
 use reeve_identity::{Pepper, Role, password};
 use reeve_ledger::{Ledger, Options, Reader, leaf_hash};
-use reeve_protocol::activation::ActivationSigner;
+use reeve_protocol::{activation::ActivationSigner, order::OrderSigner};
+use reeve_registry::Registry;
 use reeve_store::{
     Store,
     audit::{self, Leaf},
@@ -100,6 +101,12 @@ impl World {
             witness_keys: Vec::new(),
             pepper: Self::pepper(),
             signer: ActivationSigner::new(SigningKey::from_bytes(&[5; 32])),
+            models: ModelOptions {
+                registry: Registry::open(dir.path().join("registry").to_str().unwrap()).unwrap(),
+                upload_limit: 100_000,
+                unload_after: Duration::from_secs(12),
+                orders: Arc::new(OrderSigner::new(Self::order_key(), "reeve.test/control")),
+            },
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
             static_dir: Some(dir.path().join("web")),
@@ -124,6 +131,11 @@ impl World {
             }
         }
         files
+    }
+
+    /// What signs orders to pods.
+    pub(crate) fn order_key() -> SigningKey {
+        SigningKey::from_bytes(&[5; 32])
     }
 
     pub(crate) fn pepper() -> Pepper {
@@ -244,6 +256,27 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&str>) -> Answer {
+        let media = body.map(|_| "application/json");
+        self.send_as(method, path, media, body.unwrap_or_default().as_bytes().to_vec()).await
+    }
+
+    pub(crate) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        media: &str,
+        body: Vec<u8>,
+    ) -> Answer {
+        self.send_as(method, path, Some(media), body).await
+    }
+
+    async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        media: Option<&str>,
+        body: Vec<u8>,
+    ) -> Answer {
         let client = awc::Client::builder().timeout(Duration::from_secs(30)).finish();
         let mut request = client.request(method, format!("{}{path}", self.base));
         if let Some(cookie) = &self.cookie {
@@ -255,10 +288,10 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.insert_header(("Authorization", format!("Bearer {token}")));
         }
-        if body.is_some() {
-            request = request.insert_header(("Content-Type", "application/json"));
+        if let Some(media) = media {
+            request = request.insert_header(("Content-Type", media));
         }
-        let mut response = request.send_body(body.unwrap_or_default().to_owned()).await.unwrap();
+        let mut response = request.send_body(body).await.unwrap();
         let bytes = response.body().await.unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in response.headers() {

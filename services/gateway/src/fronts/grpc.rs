@@ -4,7 +4,7 @@
 use actix_web::web::Bytes;
 use prost::Message as _;
 use reeve_grpc::{convert, inference::ModelInferRequest};
-use reeve_protocol::text::OwnedTextRequest;
+use reeve_protocol::{text::OwnedTextRequest, wanted::Told};
 
 use super::{Classification, Form, Front, Misread, Question, Target, Written, oip};
 use crate::problem::Problem;
@@ -43,10 +43,9 @@ impl Form for Answered {
     fn write(&self, answer: Classification<'_>) -> Written {
         let (asked, model) = (&self.0, answer.model);
         // What is not there was refused before.
-        let outputs = asked
-            .wanted
-            .classified(&answer.results, answer.tokens, &model.labels)
-            .unwrap_or_default();
+        let told = Told { tokens: answer.tokens, ..Told::default() };
+        let outputs =
+            asked.wanted.classified(&answer.results, told, &model.labels).unwrap_or_default();
         let (name, version) = (model.facts.name.as_str(), &model.facts.version);
         let message = convert::response(name, version, asked.id.as_deref(), &outputs);
         Written { content_type: MESSAGE, body: message.encode_to_vec(), headers: Vec::new() }

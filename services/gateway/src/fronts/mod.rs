@@ -217,7 +217,7 @@ pub(crate) mod testing {
             instructions: false,
         };
         let labels = ["billing", "delivery", "ok"].map(str::to_owned).to_vec();
-        let model = ModelVersion { facts, labels, shared_with: [].into() };
+        let model = ModelVersion::approved(facts, labels);
         let at = Timestamp::from_micros(1_700_000_000_000_000);
         let tokens = vec![3; results.len()];
         let count = u64::try_from(results.len()).unwrap();

@@ -20,7 +20,8 @@ pub(crate) struct Native;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClassifyRequest {
-    /// The model's name.
+    /// The model: `support` for what is in production, `support:staging` for what an alias leads
+    /// to, `support@3` for a version, `support@sha256:…` for a bundle.
     model: String,
     /// One text, or up to 1,000, answered in the same order.
     #[schema(value_type = Input)]

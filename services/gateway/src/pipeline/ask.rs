@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix_web::rt;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use reeve_domain::{Code, ModelFacts, PodId, Recipient, Region};
+use reeve_domain::{Code, DecisionId, Digest, ModelFacts, PodId, Recipient, Region, TenantId};
 use reeve_policy::{Plan, Urgency};
 use reeve_protocol::warrant::{Claims, Priority, USUAL_WEIGHT};
 
@@ -20,7 +20,7 @@ use crate::{
 const ATTEMPTS: usize = 3;
 
 /// How many may break off in the middle of a call: a text that kills pods must not kill them all.
-const MOST_LOST: u32 = 2;
+const MOST_LOST: usize = 2;
 
 /// A warrant outlives the call's deadline by this much, for clocks that differ.
 const WARRANT_LEEWAY: Duration = Duration::from_secs(5);
@@ -37,9 +37,9 @@ struct Course<'a> {
     gate: &'a Gate,
     clean: &'a Clean,
     model: &'a ModelFacts,
-    plan: Option<&'a Plan>,
     tried: Vec<Arc<Member>>,
-    lost: u32,
+    /// Where the connection broke.
+    lost: Vec<Arc<Member>>,
     failure: Failure,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn ask<T>(
 ) -> Result<Answered<T>, Failure> {
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let failure = Failure { code: Code::NoPodInPermittedRegion, asked: None };
-    let mut course = Course { gate, clean, model, plan, tried: Vec::new(), lost: 0, failure };
+    let mut course = Course { gate, clean, model, tried: Vec::new(), lost: Vec::new(), failure };
     gate.retries.deposit();
     let mut hedge_after = plan.and_then(Plan::hedge_after);
     let mut under_way = FuturesUnordered::new();
@@ -68,6 +68,9 @@ pub(super) async fn ask<T>(
                 Err(_) => {
                     // Whichever answers first is heard; the other's connection is closed.
                     hedge_after = None;
+                    if let Some(slow) = course.tried.last() {
+                        slow.took(after, gate.clock.monotonic());
+                    }
                     if gate.retries.withdraw(gate.clock.monotonic())
                         && let Some(chosen) = course.next().await
                     {
@@ -105,8 +108,15 @@ impl Course<'_> {
             let (permitted, now) = (&clean.decision.permitted, gate.clock.monotonic());
             let digest = &self.model.digest;
             let entropy = gate.entropy.as_ref();
-            let chosen =
-                pods::choose(&snapshot.pods, digest, permitted, &self.tried, now, entropy)?;
+            let choose = |tried: &[Arc<Member>]| {
+                pods::choose(&snapshot.pods, digest, permitted, tried, now, entropy)
+            };
+            // One whose connection broke is asked again where there is no other.
+            let chosen = choose(&self.tried).or_else(|| {
+                let is_lost = |m: &&Arc<Member>| self.lost.iter().any(|l| Arc::ptr_eq(l, m));
+                let but: Vec<_> = self.tried.iter().filter(|m| !is_lost(m)).cloned().collect();
+                choose(&but)
+            })?;
             if left(gate, clean).is_zero() {
                 self.failure.code = Code::DeadlineExceeded;
                 return None;
@@ -133,7 +143,7 @@ impl Course<'_> {
             (&chosen.state.pod.id, &chosen.state.pod.region, &chosen.member);
         let (code, outcome) = match missed {
             Missed::NotReached => (None, "unreachable"),
-            Missed::NoRoom => (Some(Code::Overloaded), Code::Overloaded.as_str()),
+            Missed::NoRoom | Missed::NoShare => (Some(Code::Overloaded), Code::Overloaded.as_str()),
             Missed::Lost | Missed::Refused => (Some(Code::PodFailed), Code::PodFailed.as_str()),
             Missed::Failed(code) => (Some(*code), code.as_str()),
         };
@@ -143,25 +153,36 @@ impl Course<'_> {
             self.failure = Failure { code, asked };
         }
         match missed {
-            Missed::NotReached | Missed::Lost => {
+            Missed::NotReached => {
                 // The same as if it had been known to be down, until a probe says otherwise.
                 if member.note(false) {
                     tracing::warn!(%pod, process = member.url, "a pod cannot be reached");
                 }
-                if matches!(missed, Missed::NotReached) {
+                if self.lost.iter().any(|lost| Arc::ptr_eq(lost, member)) {
+                    // It got the call and is gone since.
+                    self.failure.code = Code::NoPodInPermittedRegion;
+                } else {
                     let to = Recipient { region: region.clone(), pod: pod.clone() };
                     self.clean.sent_to.borrow_mut().remove(&to);
                 }
                 gate.pods.look_again();
                 busy.failed(now);
-                self.lost = self.lost.saturating_add(u32::from(matches!(missed, Missed::Lost)));
-                self.lost < MOST_LOST
+                true
+            }
+            Missed::Lost => {
+                // It may have been the connection alone, kept open for too long.
+                busy.failed(now);
+                gate.pods.look_again();
+                self.lost.push(Arc::clone(member));
+                self.lost.len() < MOST_LOST
             }
             Missed::NoRoom => {
                 member.had_no_room(now);
                 gate.pods.look_again();
                 true
             }
+            // Others are served there as before.
+            Missed::NoShare => gate.retries.withdraw(now),
             Missed::Failed(_) => {
                 if busy.failed(now) {
                     tracing::warn!(%pod, process = member.url, "a pod fails and is spared");
@@ -188,13 +209,38 @@ async fn attempt<T>(
     chosen: Chosen,
 ) -> (Chosen, InFlight, Result<T, Missed>) {
     let busy = chosen.member.begin(gate.clock.monotonic());
-    let (issued, left) = (gate.clock.now(), left(gate, clean));
-    let warrant = gate.signer.sign(&Claims {
+    let left = left(gate, clean);
+    let (decision, tenant) = (clean.from.head.id, &clean.from.tenant.facts.id);
+    let call = Warranted { decision, tenant, model: &model.digest, plan };
+    let warrant = warrant(gate, &call, &chosen.state.pod.region, left);
+    let wait = left.min(gate.pod_timeout);
+    let result = send(gate, &chosen, errand, warrant, wait).await;
+    (chosen, busy, result)
+}
+
+/// What a warrant is for.
+pub(super) struct Warranted<'a> {
+    pub(super) decision: DecisionId,
+    pub(super) tenant: &'a TenantId,
+    pub(super) model: &'a Digest,
+    pub(super) plan: Option<&'a Plan>,
+}
+
+/// The warrant with which a process in a region is asked for at most `left`.
+pub(super) fn warrant(
+    gate: &Gate,
+    call: &Warranted<'_>,
+    region: &Region,
+    left: Duration,
+) -> String {
+    let issued = gate.clock.now();
+    let plan = call.plan;
+    gate.signer.sign(&Claims {
         iss: String::new(),
-        dec: clean.from.head.id,
-        tenant: clean.from.tenant.facts.id.clone(),
-        model: model.digest,
-        region: chosen.state.pod.region.clone(),
+        dec: call.decision,
+        tenant: call.tenant.clone(),
+        model: *call.model,
+        region: region.clone(),
         iat: issued.as_seconds(),
         exp: issued.after(left.saturating_add(WARRANT_LEEWAY)).as_seconds(),
         weight: plan.and_then(|plan| plan.weight).map_or(USUAL_WEIGHT, u16::from),
@@ -202,8 +248,5 @@ async fn attempt<T>(
             Some(Urgency::Batch) => Priority::Batch,
             _ => Priority::Interactive,
         },
-    });
-    let wait = left.min(gate.pod_timeout);
-    let result = send(gate, &chosen, errand, warrant, wait).await;
-    (chosen, busy, result)
+    })
 }

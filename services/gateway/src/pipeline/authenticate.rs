@@ -1,13 +1,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::dev::Payload;
-use reeve_domain::{Caller, Code, Credential, ModelVersion, Scope, Tenant, TenantStatus};
+use reeve_domain::{
+    Caller, Code, Credential, ModelName, ModelVersion, Scope, Tenant, TenantStatus,
+};
 
 use super::{
     call::{Call, CallHead},
     refuse::Refused,
 };
-use crate::{Gate, fronts::Misread, snapshot::Snapshot};
+use crate::{
+    Gate,
+    fronts::Misread,
+    models::{Asking, Chosen, NotChosen},
+    snapshot::Snapshot,
+};
 
 /// A call whose caller has proven who it is, together with the snapshot that the whole call is
 /// decided by: a newer one that arrives meanwhile does not touch it.
@@ -46,33 +53,59 @@ impl Authenticated {
         }
     }
 
-    /// The model of that name and version; the newest version where none is named, the only model
-    /// that the tenant may use where no name is.
+    /// The version that a name stands for, or the one of that number; what is in production of the
+    /// only model that the tenant may use where no name is.
+    pub(crate) fn choose(
+        &self,
+        name: Option<&str>,
+        version: Option<&str>,
+    ) -> Result<Chosen, Box<Refused>> {
+        let head = &self.head;
+        let asking = Asking {
+            tenant: &self.tenant.facts.id,
+            purpose: head.purpose.as_ref(),
+            subject: head.subject.as_ref(),
+            decision: head.id,
+            at: head.at,
+        };
+        let name = name.or_else(|| self.snapshot.only_model(asking.tenant).map(ModelName::as_str));
+        let Some(name) = name else {
+            let message = "is required: `GET /v1/models` lists the models that you may use";
+            return Err(self.refused(Code::InvalidRequest).field("model", message));
+        };
+        let chosen = match version {
+            None => self.snapshot.choose(name, &asking),
+            Some(version) => self.snapshot.choose(&format!("{name}@{version}"), &asking),
+        };
+        let chosen = chosen.map_err(|not| self.not_chosen(not))?;
+        if self.snapshot.is_model_stopped(&chosen.version.facts.name) {
+            return Err(self.refused(Code::ModelStopped));
+        }
+        Ok(chosen)
+    }
+
+    /// The same, where nothing else of it matters.
     pub(crate) fn model(
         &self,
         name: Option<&str>,
         version: Option<&str>,
     ) -> Result<Arc<ModelVersion>, Box<Refused>> {
-        let tenant = &self.tenant.facts.id;
-        let found = match name {
-            Some(name) => self.snapshot.model_version(name, version, tenant),
-            None => match self.snapshot.only_model(tenant) {
-                Some(model) => Some(model),
-                None => {
-                    let message = "is required: `GET /v1/models` lists the models that you may use";
-                    return Err(self.refused(Code::InvalidRequest).field("model", message));
-                }
-            },
-        };
-        let Some(model) = found.cloned() else {
-            return Err(self
+        self.choose(name, version).map(|chosen| chosen.version)
+    }
+
+    fn not_chosen(&self, not: NotChosen) -> Box<Refused> {
+        match not {
+            NotChosen::Unreadable(why) => {
+                self.refused(Code::InvalidRequest).field("model", why.to_string())
+            }
+            NotChosen::Unknown => self
                 .refused(Code::ModelNotFound)
-                .detail("`GET /v1/models` lists the models that you may use"));
-        };
-        if self.snapshot.is_model_stopped(&model.facts.name) {
-            return Err(self.refused(Code::ModelStopped));
+                .detail("`GET /v1/models` lists the models that you may use"),
+            NotChosen::Withdrawn => self
+                .refused(Code::ModelWithdrawn)
+                .detail("`GET /v1/models` lists the versions that you may use"),
+            NotChosen::Terms(broken) => self.refused(Code::ModelTerms).detail(broken.to_string()),
         }
-        Ok(model)
     }
 
     /// Refuses a caller whose credential may not be used for this.

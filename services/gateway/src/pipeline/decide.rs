@@ -1,6 +1,11 @@
 use reeve_domain::{Code, Decision, DecisionInput, ShadowDifference};
 
-use super::{inspect::Seen, refuse::Refused, transfer};
+use super::{
+    inspect::Seen,
+    mirror::{self, Mirrored},
+    refuse::Refused,
+    transfer,
+};
 use crate::{Gate, snapshot::Snapshot};
 
 /// A call that policy permits, with what it obliges to.
@@ -10,6 +15,8 @@ pub struct Permit {
     pub(super) decision: Decision,
     /// What a policy in shadow would have decided otherwise. Nothing follows from it.
     pub(super) shadow: Option<ShadowDifference>,
+    /// A second version that may be asked besides.
+    pub(super) mirror: Option<Mirrored>,
 }
 
 /// Asks policy, once for each region where the model is served.
@@ -48,7 +55,9 @@ pub async fn decide(gate: &Gate, seen: Seen) -> Result<Permit, Box<Refused>> {
     let shadow = snapshot.in_shadow(&input, &decision);
     reeve_telemetry::metrics::decision(decision.is_allowed());
     if decision.is_allowed() {
-        Ok(Permit { seen, input, decision, shadow })
+        let version = call.mirror.as_ref();
+        let mirror = version.and_then(|it| mirror::permitted(snapshot, &input, &decision, it));
+        Ok(Permit { seen, input, decision, shadow, mirror })
     } else {
         let code = if would_be_permitted(snapshot, &input) {
             Code::RegionStopped

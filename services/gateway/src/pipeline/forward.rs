@@ -51,7 +51,7 @@ async fn classify(gate: &Gate, named: &Named) -> Result<Inferred, Failure> {
     let texts: Vec<&str> = clean.texts.iter().map(|text| text.as_str()).collect();
     let (items, top_k) = (texts.len(), clean.top_k);
     let request = TextRequest { texts, top_k };
-    let body = Bytes::from(request.to_json());
+    let body = Bytes::from(request.asking_for(&TextResponse::OUTPUTS));
     let errand = Errand {
         model: clean.model.facts.name.as_str(),
         decision: clean.from.head.id.to_string(),
@@ -71,7 +71,7 @@ async fn classify(gate: &Gate, named: &Named) -> Result<Inferred, Failure> {
 
 /// A pod that answers with labels that the model does not have, or with more than were asked for,
 /// serves something else.
-fn with_known_labels(
+pub(super) fn with_known_labels(
     answer: TextResponse,
     known: &[String],
     top_k: u32,

@@ -55,6 +55,7 @@ mod claim;
 mod decide;
 mod forward;
 mod inspect;
+mod mirror;
 mod names;
 mod receive;
 mod record;
@@ -81,7 +82,7 @@ pub use record::{Recorded, record};
 pub use redact::{Clean, redact};
 pub use refuse::{Refused, refuse};
 pub use respond::respond;
-pub use settle::{Settled, settle};
+pub use settle::{Settled, ask_mirror, settle};
 
 use crate::Gate;
 
@@ -126,5 +127,6 @@ async fn attempt(gate: &Gate, call: Call) -> Result<HttpResponse, Box<Refused>> 
     let answer = forward(gate, named).await;
     // Durable before the answer leaves; if it cannot be recorded, it is not given.
     let settled = settle(gate, answer).await?;
-    Ok(respond(gate, settled))
+    // Without effect, so after everything that has one.
+    Ok(respond(gate, ask_mirror(gate, settled)))
 }

@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reeve_domain::{Action, Code, Digest, ModelVersion};
+use reeve_domain::{Action, Code, Digest, ModelVersion, Routed};
 use reeve_privacy::RawText;
 
 use super::{authenticate::Authenticated, refuse::Refused};
 use crate::{
     Gate,
     fronts::{Form, Question, Wanted},
+    models::Chosen,
 };
 
 /// The most texts in one call.
@@ -19,6 +20,10 @@ pub struct Received {
     pub(super) from: Authenticated,
     pub(super) action: Action,
     pub(super) model: Arc<ModelVersion>,
+    /// How the version was chosen, unless the caller named it.
+    pub(super) routed: Option<Routed>,
+    /// A version that is to be asked besides, if policy permits it.
+    pub(super) mirror: Option<Arc<ModelVersion>>,
     pub(super) texts: Vec<RawText>,
     pub(super) characters: u64,
     pub(super) top_k: u32,
@@ -42,7 +47,8 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
         let message = format!("must be one text or 1 to {MAX_ITEMS} texts");
         return Err(caller.refused(Code::InvalidRequest).field(field, message));
     }
-    let model = caller.model(model.as_deref(), version.as_deref())?;
+    let Chosen { version: model, routed, mirror } =
+        caller.choose(model.as_deref(), version.as_deref())?;
     let texts: Vec<RawText> = texts.into_iter().map(RawText::new).collect();
     let characters = texts
         .iter()
@@ -56,6 +62,8 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
         from: caller,
         action: Action::Classify,
         model,
+        routed,
+        mirror,
         texts,
         characters,
         top_k,

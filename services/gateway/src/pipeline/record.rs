@@ -46,6 +46,8 @@ pub async fn record(gate: &Gate, clean: Clean) -> Result<Recorded, Box<Refused>>
         payload: gate.pepper.payload(&parts),
         sealed: sealed.as_ref().map(SealedPayload::commitment),
         shadow: clean.shadow.clone(),
+        routed: clean.routed.clone(),
+        mirror: clean.mirror.as_ref().map(|mirror| mirror.version.facts.digest),
     }));
     match append_with(gate, &intent, sealed).await {
         Ok(receipt) => Ok(Recorded { clean, receipt, decided, recorded: gate.clock.monotonic() }),

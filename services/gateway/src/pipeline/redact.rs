@@ -1,12 +1,12 @@
 use reeve_domain::{
-    Code, Decision, DecisionInput, KindCounts, ModelVersion, Recipient, ShadowDifference, Transfer,
-    TransferCount,
+    Code, Decision, DecisionInput, KindCounts, ModelVersion, Recipient, Routed, ShadowDifference,
+    Transfer, TransferCount,
 };
 use reeve_limits::Reservation;
 use reeve_privacy::{CleanText, Pseudonyms, Redactor};
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
-use super::{authenticate::Authenticated, decide::Permit, refuse::Refused};
+use super::{authenticate::Authenticated, decide::Permit, mirror::Mirrored, refuse::Refused};
 use crate::{Gate, fronts::Form, idempotency::Claim};
 
 /// A call whose texts are what the obligations allow to leave. The raw texts are gone.
@@ -14,6 +14,8 @@ pub struct Clean {
     pub(super) from: Authenticated,
     pub(super) reservation: Reservation,
     pub(super) model: Arc<ModelVersion>,
+    pub(super) routed: Option<Routed>,
+    pub(super) mirror: Option<Mirrored>,
     pub(super) input: DecisionInput,
     pub(super) decision: Decision,
     pub(super) shadow: Option<ShadowDifference>,
@@ -30,7 +32,7 @@ pub struct Clean {
 
 /// Takes out what must be redacted.
 pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
-    let Permit { seen, input, decision, shadow } = permit;
+    let Permit { seen, input, decision, shadow, mirror } = permit;
     let mut redactions = KindCounts::new();
     let call = seen.admitted.call;
     let tenant = &call.from.tenant.facts.id;
@@ -56,6 +58,8 @@ pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
         from: call.from,
         reservation: seen.admitted.reservation,
         model: call.model,
+        routed: call.routed,
+        mirror,
         input,
         decision,
         shadow,

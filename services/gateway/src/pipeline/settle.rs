@@ -10,6 +10,7 @@ use reeve_limits::LimitState;
 use super::{
     authenticate::Authenticated,
     forward::{Answer, Failure, Inferred},
+    mirror::{self, Besides},
     names::Named,
     redact::Clean,
     refuse::Refused,
@@ -30,6 +31,8 @@ pub struct Settled {
     pub(super) intent: Receipt,
     pub(super) outcome: Receipt,
     pub(super) limits: LimitState,
+    /// What a second version is asked, once the answer is settled.
+    besides: Option<Besides>,
     pub(super) form: Box<dyn Form>,
     pub(super) took: Duration,
 }
@@ -104,6 +107,9 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         Ok(inferred) => inferred,
         Err(failure) => return Err(refused(&clean, failure.code)),
     };
+    let besides = mirror::besides(&clean, &inferred);
+    let tenant = &clean.from.tenant.facts.id;
+    gate.observations.count(tenant, &clean.model, &inferred.response, gate.clock.now());
     let Clean { from, reservation, model, decision, redactions, claim, form, .. } = clean;
     reservation.settle(usage.items, price.micros);
     let took = gate.clock.monotonic().saturating_sub(started);
@@ -121,9 +127,18 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
         intent,
         outcome,
         limits,
+        besides,
         form,
         took,
     })
+}
+
+/// Asks a second version what was asked, where there is one; nobody waits for it.
+pub fn ask_mirror(gate: &Gate, mut settled: Settled) -> Settled {
+    if let Some(besides) = settled.besides.take() {
+        mirror::ask_besides(gate, besides);
+    }
+    settled
 }
 
 async fn sealed(

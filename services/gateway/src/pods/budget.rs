@@ -2,20 +2,28 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+/// What a retry costs, in parts of one.
+const RETRY: u64 = 1_000;
 /// A call adds a fifth of a retry; a second that passes adds one.
-const PER_CALL: f64 = 0.2;
-const PER_SECOND: f64 = 1.0;
-const AT_START: f64 = 10.0;
-const MOST: f64 = 100.0;
+const PER_CALL: u64 = RETRY / 5;
+const AT_START: u64 = 10 * RETRY;
+const MOST: u64 = 100 * RETRY;
 
 /// How many calls may be asked twice: a share of all calls and a few more, so that pods that fail
 /// under load do not get the load twice over.
 #[derive(Debug)]
-pub(crate) struct RetryBudget(Mutex<(f64, Duration)>);
+pub(crate) struct RetryBudget(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    left: u64,
+    /// Up to when passing time was added.
+    since: Duration,
+}
 
 impl Default for RetryBudget {
     fn default() -> Self {
-        Self(Mutex::new((AT_START, Duration::ZERO)))
+        Self(Mutex::new(State { left: AT_START, since: Duration::ZERO }))
     }
 }
 
@@ -23,18 +31,18 @@ impl RetryBudget {
     /// A call is made.
     pub(crate) fn deposit(&self) {
         let mut state = self.0.lock();
-        state.0 = (state.0 + PER_CALL).min(MOST);
+        state.left = state.left.saturating_add(PER_CALL).min(MOST);
     }
 
     /// Whether one may be made again.
     pub(crate) fn withdraw(&self, now: Duration) -> bool {
         let mut state = self.0.lock();
-        let (left, since) = *state;
-        let passed = now.saturating_sub(since).as_secs_f64();
-        let left = PER_SECOND.mul_add(passed, left).min(MOST);
-        let enough = left >= 1.0;
-        *state = (if enough { left - 1.0 } else { left }, now);
-        enough
+        let passed = u64::try_from(now.saturating_sub(state.since).as_millis()).unwrap_or(MOST);
+        state.since = now;
+        state.left = state.left.saturating_add(passed).min(MOST);
+        let without = state.left.checked_sub(RETRY);
+        state.left = without.unwrap_or(state.left);
+        without.is_some()
     }
 }
 

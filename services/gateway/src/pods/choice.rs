@@ -47,7 +47,7 @@ pub(crate) fn choose(
     }
     let one = open.swap_remove(below(open.len(), entropy));
     let other = open.swap_remove(below(open.len(), entropy));
-    Some(if other.member.load() < one.member.load() { other } else { one })
+    Some(if other.member.load(now) < one.member.load(now) { other } else { one })
 }
 
 /// A number below `end`, which is above 0; the bias of 2^-32 decides nothing.

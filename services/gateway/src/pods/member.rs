@@ -11,6 +11,9 @@ use super::breaker::Breaker;
 /// How long a process that had no room is asked only if no other can be.
 const REST: Duration = Duration::from_millis(50);
 
+/// Below this, in microseconds, latencies are alike.
+const QUICK: u64 = 100;
+
 /// A process behind a pod's address, as this gateway knows it.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -19,8 +22,9 @@ pub(crate) struct Member {
     /// A probe is under way.
     probed: AtomicBool,
     in_flight: AtomicU32,
-    /// A moving average of how long answers took, in microseconds.
+    /// How long answers took lately, in microseconds, and when that was noted last.
     latency: AtomicU64,
+    noted: AtomicU64,
     /// Until when it rests, in microseconds of the monotonic clock.
     rests: AtomicU64,
     breaker: Breaker,
@@ -38,6 +42,7 @@ impl Member {
             probed: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             latency: AtomicU64::new(0),
+            noted: AtomicU64::new(0),
             rests: AtomicU64::new(0),
             breaker: Breaker::default(),
         }
@@ -77,10 +82,18 @@ impl Member {
     }
 
     /// How long a new call is likely to wait: what is under way, each as long as the last ones took.
-    pub(crate) fn load(&self) -> u64 {
+    pub(crate) fn load(&self, now: Duration) -> u64 {
         let under_way = u64::from(self.in_flight.load(Ordering::Relaxed)).saturating_add(1);
         // One that never answered yet counts as quick, so that it is tried.
-        under_way.saturating_mul(self.latency.load(Ordering::Relaxed).max(100))
+        under_way.saturating_mul(self.latency(now).max(QUICK))
+    }
+
+    /// Halved for every second without news: one that was slow once is tried again.
+    fn latency(&self, now: Duration) -> u64 {
+        let since = micros(now).saturating_sub(self.noted.load(Ordering::Relaxed));
+        let seconds = since.checked_div(1_000_000).and_then(|s| u32::try_from(s).ok());
+        let halvings = seconds.unwrap_or(u32::MAX);
+        self.latency.load(Ordering::Relaxed).checked_shr(halvings).unwrap_or(0)
     }
 
     /// Counts a call as under way until the guard is dropped.
@@ -89,12 +102,14 @@ impl Member {
         InFlight { member: Arc::clone(self), tries: self.breaker.begin(), begun: now, told: false }
     }
 
-    /// Peaks count at once and are forgotten slowly.
-    fn took(&self, took: Duration) {
-        let took = micros(took);
-        let before = self.latency.load(Ordering::Relaxed);
-        let mean = before.saturating_mul(7).saturating_add(took).checked_div(8).unwrap_or(took);
-        self.latency.store(mean.max(took.min(before.saturating_mul(2))), Ordering::Relaxed);
+    /// Peaks count soon and are forgotten slowly.
+    pub(crate) fn took(&self, took: Duration, now: Duration) {
+        let (before, took) = (self.latency(now), micros(took));
+        let old = if took > before { before } else { before.saturating_mul(7) };
+        let parts = if took > before { 2 } else { 8 };
+        let mean = old.saturating_add(took).checked_div(parts).unwrap_or(took);
+        self.latency.store(if before == 0 { took } else { mean }, Ordering::Relaxed);
+        self.noted.store(micros(now), Ordering::Relaxed);
     }
 }
 
@@ -112,13 +127,18 @@ impl InFlight {
     /// It was answered.
     pub(crate) fn succeeded(mut self, now: Duration) {
         self.told = true;
-        self.member.took(now.saturating_sub(self.begun));
+        self.member.took(now.saturating_sub(self.begun), now);
         self.member.breaker.succeeded();
     }
 
     /// It failed; tells whether the process is asked no more for a while because of it.
     pub(crate) fn failed(mut self, now: Duration) -> bool {
         self.told = true;
+        let took = now.saturating_sub(self.begun);
+        // A quick failure is no quick answer.
+        if micros(took) > self.member.latency(now) {
+            self.member.took(took, now);
+        }
         self.member.breaker.failed(now)
     }
 }
@@ -143,11 +163,23 @@ mod tests {
         let at = Duration::from_millis;
         quick.begin(at(0)).succeeded(at(2));
         slow.begin(at(0)).succeeded(at(40));
-        assert!(quick.load() < slow.load());
-        let under_way: Vec<_> = (0..30).map(|_| quick.begin(at(0))).collect();
-        assert!(quick.load() > slow.load());
+        assert!(quick.load(at(40)) < slow.load(at(40)));
+        let under_way: Vec<_> = (0..30).map(|_| quick.begin(at(40))).collect();
+        assert!(quick.load(at(40)) > slow.load(at(40)));
         drop(under_way);
-        assert!(quick.load() < slow.load());
+        assert!(quick.load(at(40)) < slow.load(at(40)));
+    }
+
+    #[test]
+    fn what_was_slow_once_is_not_slow_for_ever() {
+        let member = Arc::new(Member::new("a".to_owned()));
+        let at = Duration::from_millis;
+        member.took(at(400), at(1_000));
+        let load = member.load(at(1_000));
+        assert_eq!(member.load(at(4_000)), load / 8);
+        assert_eq!(member.load(at(900_000)), QUICK);
+        assert!(!member.begin(at(4_000)).failed(at(4_001)), "one failure opens nothing");
+        assert_eq!(member.load(at(4_001)), load / 8, "nor does it look quick");
     }
 
     #[test]

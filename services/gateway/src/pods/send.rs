@@ -35,6 +35,8 @@ pub(crate) enum Missed {
     Lost,
     /// It took no call: it stops or has no room.
     NoRoom,
+    /// It has no more room for this tenant.
+    NoShare,
     /// It failed; another may not.
     Failed(Code),
     /// It found fault with the call itself, as any other would.
@@ -72,7 +74,8 @@ pub(crate) async fn send<T>(
     let pod = &to.state.pod.id;
     match answer.status().as_u16() {
         200 => {}
-        429 | 503 => return Err(Missed::NoRoom),
+        429 => return Err(Missed::NoShare),
+        503 => return Err(Missed::NoRoom),
         status => {
             tracing::error!(%pod, status, "a pod refused a call");
             return Err(match status {

@@ -167,7 +167,10 @@ fn view(id: &str, rows: Vec<reeve_store::audit::AuditRow>) -> DecisionView {
                     view.explain(decision);
                 }
             }
-            Record::RefusalAggregate(_) | Record::Control(_) => {}
+            Record::RefusalAggregate(_)
+            | Record::Comparison(_)
+            | Record::Observation(_)
+            | Record::Control(_) => {}
         }
     }
     view

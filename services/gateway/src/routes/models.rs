@@ -24,6 +24,8 @@ pub(crate) struct ModelView {
     labels: Vec<String>,
     /// Risk class under Regulation (EU) 2024/1689.
     risk_class: String,
+    /// Aliases that lead to it; `production` is what answers when the model alone is named.
+    aliases: Vec<String>,
     /// Regions where it is served.
     regions: Vec<String>,
 }
@@ -51,12 +53,13 @@ pub(crate) async fn models(
     let models = snapshot
         .models(&caller.tenant().facts.id)
         .into_iter()
-        .map(|model| ModelView {
+        .map(|(model, aliases)| ModelView {
             name: model.facts.name.to_string(),
             version: model.facts.version.clone(),
             digest: model.facts.digest.to_string(),
             labels: model.labels.clone(),
             risk_class: model.facts.risk_class.clone(),
+            aliases: aliases.into_iter().map(ToString::to_string).collect(),
             regions: snapshot
                 .regions(&model.facts.digest)
                 .iter()

@@ -11,7 +11,7 @@ use crate::{
     Connection, StoreError,
     column::{Column, signed},
     connection::on_backend,
-    retention,
+    observation, retention,
     schema::{audit_event, ledger_cursor},
     usage,
 };
@@ -67,6 +67,7 @@ pub fn index(c: &mut Connection, origin: &Origin, leaves: &[Leaf]) -> Result<usi
             .execute(inner))?;
     }
     usage::roll_up(c, &rows_of_usage(&rows, new))?;
+    observation::roll_up(c, new.iter().filter_map(|leaf| leaf.record.as_ref().ok()))?;
     diesel::update(ledger_cursor::table.find(origin.as_str()))
         .set(ledger_cursor::next_index.eq(signed(expected)?))
         .execute(c)?;
@@ -268,7 +269,13 @@ pub fn forget(c: &mut Connection, origin: &Origin, indices: &[u64]) -> Result<()
             .filter(audit_event::log_index.between(*first, *last))
             .select((audit_event::log_index, audit_event::at, audit_event::kind))
             .load(c)?;
-        let calls = [EventKind::Intent, EventKind::Outcome, EventKind::Refusal];
+        let calls = [
+            EventKind::Intent,
+            EventKind::Outcome,
+            EventKind::Refusal,
+            EventKind::Comparison,
+            EventKind::Observation,
+        ];
         for (index, at, kind) in rows {
             if some.binary_search(&index).is_err() {
                 continue;
@@ -291,5 +298,6 @@ pub fn forget(c: &mut Connection, origin: &Origin, indices: &[u64]) -> Result<()
 pub fn clear(c: &mut Connection) -> Result<(), StoreError> {
     diesel::delete(audit_event::table).execute(c)?;
     diesel::delete(ledger_cursor::table).execute(c)?;
+    observation::clear(c)?;
     usage::clear(c)
 }

@@ -74,6 +74,10 @@ words! {
         Refusal = "refusal",
         /// Refusals of unknown callers, counted.
         RefusalAggregate = "refusal-aggregate",
+        /// What a second version of a model said of a call.
+        Comparison = "comparison",
+        /// What a version of a model answered to a tenant over some time, counted.
+        Observation = "observation",
         /// Something that was done to the platform.
         Control = "control",
         /// A leaf that this version cannot read. It is never passed over in silence.
@@ -271,6 +275,6 @@ fn actor_text(actor: &Actor) -> String {
 }
 
 /// PostgreSQL's text cannot hold the character NUL, which JSON can.
-fn storable(text: &str) -> String {
+pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

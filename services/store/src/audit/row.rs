@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use reeve_domain::{
-    Actor, ControlEvent, Intent, KindCounts, Money, Origin, Outcome, OutcomeStatus, Record,
-    Refusal, ShadowDifference, Timestamp,
+    Actor, Comparison, ControlEvent, Intent, KindCounts, Money, Origin, Outcome, OutcomeStatus,
+    Record, Refusal, ShadowDifference, Timestamp,
 };
 
 use super::{AuditRow, CallStatus, EventKind, Leaf, actor_text, credential_text, storable};
@@ -96,6 +96,14 @@ impl Row {
                 row.at = aggregate.until.as_micros();
                 row.status = Some(CallStatus::Refused.to_string());
             }
+            Record::Comparison(compared) => row.take_comparison(compared)?,
+            Record::Observation(seen) => {
+                row.at = seen.until.as_micros();
+                row.tenant = Some(seen.tenant.to_string());
+                row.model = Some(storable(&seen.name));
+                row.items = signed(seen.observed.texts)?;
+                row.tokens = signed(seen.observed.tokens)?;
+            }
             Record::Control(event) => {
                 row.at = event.at.as_micros();
                 row.tenant = event.tenant.as_ref().map(ToString::to_string);
@@ -157,6 +165,16 @@ impl Row {
             self.items = signed(input.items)?;
             self.characters = signed(input.characters)?;
         }
+        Ok(())
+    }
+
+    /// The call's id is not among it: its intent and outcome are the call.
+    fn take_comparison(&mut self, compared: &Comparison) -> Result<(), StoreError> {
+        self.at = compared.at.as_micros();
+        self.tenant = Some(compared.tenant.to_string());
+        self.region = Some(compared.region.to_string());
+        self.code = compared.code.map(|code| code.to_string());
+        self.items = signed(compared.items)?;
         Ok(())
     }
 

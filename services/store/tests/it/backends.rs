@@ -2,7 +2,7 @@
 
 use reeve_store::{Store, testing::PostgresServer};
 
-use crate::{audit, repositories};
+use crate::{audit, registry, repositories};
 
 /// A check and its name.
 type Check = (&'static str, fn(&Store));
@@ -28,6 +28,12 @@ checks! {
     repositories::the_directory_is_what_a_gateway_needs,
     repositories::a_failed_change_leaves_nothing,
     repositories::transfers,
+    registry::versions_are_taken_in_once_and_listed_by_age,
+    registry::a_model_is_offered_and_routed,
+    registry::changes_of_models_are_kept_and_not_overwritten,
+    registry::placements_and_what_pods_make_of_them,
+    registry::observations_are_summed_by_the_hour_and_made_again,
+    registry::alerts_are_raised_and_cleared,
     audit::an_outcome_tells_the_whole_call,
     audit::indexing_twice_changes_nothing,
     audit::a_gap_and_another_history_are_refused,

@@ -12,6 +12,7 @@
 mod audit;
 mod backends;
 mod outage;
+mod registry;
 mod repositories;
 mod rows;
 mod schema;

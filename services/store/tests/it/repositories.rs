@@ -6,7 +6,7 @@ use std::{
 use reeve_domain::{
     ApiKey, BundleDocument, Digest, Entropy as _, JwtIssuer, KeyId, LegalFacts, ModelFacts,
     ModelName, ModelVersion, Origin, PlanName, Pod, PodId, Region, Scope, SeededEntropy,
-    SubjectHash, Tenant, TenantFacts, TenantStatus, Transfer, TransferCount, UserId,
+    SubjectHash, Tenant, TenantFacts, TenantStatus, Transfer, TransferCount, UserId, VersionState,
 };
 use reeve_store::{
     Connection, Store, StoreError, api_key, directory, jwt_issuer, log, model, pod, policy,
@@ -132,7 +132,7 @@ fn a_model(digest: &str) -> ModelVersion {
             instructions: false,
         },
         labels: vec!["billing".to_owned(), "other".to_owned()],
-        shared_with: BTreeSet::from([tenant_id("acme")]),
+        state: VersionState::Approved,
     }
 }
 
@@ -148,7 +148,10 @@ fn a_pod(draining: bool) -> Pod {
 
 pub fn models_and_pods_are_replaced(store: &Store) {
     for digest in ["one", "two"] {
-        assert!(bumps(store, |c| model::upsert(c, &a_model(digest))));
+        assert!(bumps(store, |c| model::register(
+            c,
+            &model::VersionRow::registered(a_model(digest), at(0))
+        )));
         assert_eq!(read(store, model::list), [a_model(digest)]);
     }
     assert!(bumps(store, |c| pod::upsert(c, &a_pod(true))));
@@ -253,7 +256,7 @@ pub fn the_directory_is_what_a_gateway_needs(store: &Store) {
         api_key::insert(c, &a_key("good", "acme"))?;
         api_key::insert(c, &a_key("revoked", "acme"))?;
         api_key::revoke(c, &KeyId::new("revoked").unwrap(), at(1))?;
-        model::upsert(c, &a_model("m"))?;
+        model::register(c, &model::VersionRow::registered(a_model("m"), at(0)))?;
         pod::upsert(c, &a_pod(false))?;
         policy::insert_bundle(c, &bundle, "ann", at(0))?;
         policy::activate(c, &bundle.digest, "ann", None, at(0), &|version| {

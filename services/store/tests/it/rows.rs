@@ -97,6 +97,8 @@ pub fn intent(number: u128, tenant: &str, seconds: i64) -> Record {
         payload: Digest::of(b"payload"),
         sealed: None,
         shadow: None,
+        routed: None,
+        mirror: None,
     }))
 }
 

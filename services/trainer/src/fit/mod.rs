@@ -183,6 +183,7 @@ impl Arguments {
             validated_on: held_out,
         });
         card.metrics = Some(fitted.metrics.clone());
+        card.fingerprint.clone_from(&fitted.fingerprint);
         card.long_texts = long_texts(recipe.long, recipe.max_tokens);
         Ok(Bundle::write(&self.out, fitted.into_parts(card))?)
     }

@@ -10,6 +10,7 @@ use hyper_util::{
 use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3Builder, path::Path as Key};
 use reeve_domain::{Origin, SystemClock};
 use reeve_ledger::{Ledger, Options, Reader, VerifierKey, expire, plan_expiry};
+use reeve_registry::Place;
 use reeve_worker::{ShipFailed, Shipper};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 
@@ -151,7 +152,7 @@ async fn what_is_in_the_bucket_is_the_log() {
         Arc::new(builder.build().unwrap())
     };
     let log = home.path().join("log");
-    let mut shipper = Shipper::to(store("a-secret"), "logs");
+    let mut shipper = Shipper::to(Place::new(store("a-secret"), "logs"));
     for (from, until) in [(0, 260), (260, 600)] {
         append(&log, from..until);
         shipper.ship(&origin(), &log, &verifier()).await.unwrap();
@@ -161,6 +162,7 @@ async fn what_is_in_the_bucket_is_the_log() {
             assert_eq!(found, bytes, "{path}");
         }
     }
-    let refused = Shipper::to(store("another"), "logs").ship(&origin(), &log, &verifier()).await;
+    let refused =
+        Shipper::to(Place::new(store("another"), "logs")).ship(&origin(), &log, &verifier()).await;
     assert!(matches!(refused, Err(ShipFailed::Store(_))), "{refused:?}");
 }

@@ -67,7 +67,7 @@ impl World {
             witness: self.dir.path().join("witness"),
             control: self.dir.path().join("control"),
         };
-        Tools { solver: None, evidence, shipper: None }
+        Tools { solver: None, evidence, shipper: None, webhook: None }
     }
 
     pub(crate) fn indexer(&self) -> Indexer {

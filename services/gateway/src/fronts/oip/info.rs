@@ -128,7 +128,7 @@ fn listed(caller: &Authenticated) -> Vec<serde_json::Value> {
     let snapshot = caller.snapshot();
     let models = snapshot.models(&caller.tenant().facts.id).into_iter();
     models
-        .map(|model| {
+        .map(|(model, _)| {
             let served = snapshot.is_served(model);
             serde_json::json!({
                 "name": model.facts.name.as_str(),
@@ -147,10 +147,10 @@ fn metadata_of(caller: &Authenticated, model: &Arc<ModelVersion>) -> ModelMetada
         shape: shape.to_vec(),
     };
     let all = caller.snapshot().models(&caller.tenant().facts.id);
-    let versions = all.into_iter().filter(|other| other.facts.name == model.facts.name);
+    let versions = all.into_iter().filter(|(other, _)| other.facts.name == model.facts.name);
     ModelMetadata {
         name: model.facts.name.to_string(),
-        versions: versions.map(|version| version.facts.version.clone()).collect(),
+        versions: versions.map(|(version, _)| version.facts.version.clone()).collect(),
         platform: "reeve".to_owned(),
         inputs: vec![tensor(TEXT, "BYTES", &[-1])],
         outputs: vec![

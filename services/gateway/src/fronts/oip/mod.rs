@@ -9,6 +9,7 @@ use reeve_protocol::{
     oip::ErrorBody,
     tensor::{self, BINARY_HEADER},
     text::{OwnedTextRequest, TextMalformed},
+    wanted::Told,
 };
 use serde::Serialize;
 
@@ -91,7 +92,7 @@ pub(crate) fn question(
     mut request: OwnedTextRequest,
     form: impl FnOnce(OwnedTextRequest) -> Box<dyn Form>,
 ) -> Result<Question, Misread> {
-    request.wanted.classified(&[], &[], &[]).map_err(misread)?;
+    request.wanted.classified(&[], Told::default(), &[]).map_err(misread)?;
     if request.top_k.is_some_and(|k| k > 1_000) {
         return Err(Misread::field("parameters.top_k", "must be a number from 1 to 1000"));
     }
@@ -112,10 +113,9 @@ impl Form for Rest {
     fn write(&self, answer: Classification<'_>) -> Written {
         let (asked, model) = (&self.0, answer.model);
         // What is not there was refused before.
-        let outputs = asked
-            .wanted
-            .classified(&answer.results, answer.tokens, &model.labels)
-            .unwrap_or_default();
+        let told = Told { tokens: answer.tokens, ..Told::default() };
+        let outputs =
+            asked.wanted.classified(&answer.results, told, &model.labels).unwrap_or_default();
         let (name, version) = (model.facts.name.as_str(), &model.facts.version);
         let (body, json) = tensor::body(name, version, asked.id.as_deref(), &outputs);
         let written = Written { content_type: "application/json", body, headers: Vec::new() };
@@ -229,6 +229,7 @@ mod tests {
             (good, r#","parameters":{"top_k":0}"#, "parameters.top_k"),
             (good, r#","parameters":{"top_k":5000}"#, "parameters.top_k"),
             (good, r#","outputs":[{"name":"colour"}]"#, "colour"),
+            (good, r#","outputs":[{"name":"standing"}]"#, "standing"),
             (
                 good,
                 r#","outputs":[{"name":"score","parameters":{"classification":0}}]"#,
