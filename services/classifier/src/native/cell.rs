@@ -23,9 +23,7 @@ fn exp(x: __m512) -> __m512 {
     let r = _mm512_fnmadd_ps(n, set(0.693_359_4), x);
     let r = _mm512_fnmadd_ps(n, set(-2.121_944_4e-4), r);
     let mut p = set(1.987_569_1e-4);
-    for coefficient in
-        [1.398_199_9e-3_f32, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1]
-    {
+    for coefficient in [1.398_199_9e-3_f32, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = _mm512_fmadd_ps(p, r, set(coefficient));
     }
     let p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, set(1.0)));
