@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use reeve_classifier::{
-    Bundle, Card, Classifier, Dataset, Device, Dropouts, EncodeError, Encoded, ExplainSettings,
-    LongInput, Method, Optimizer, Readout, Recipe, TokenizerKind, Wide, WideRecipe, fit,
+    Attribution, Bundle, Card, Classifier, Dataset, Device, Dropouts, EncodeError, Encoded,
+    ExplainSettings, LongInput, Method, Optimizer, Readout, Recipe, TokenizerKind, Wide,
+    WideRecipe, fit,
 };
 
 fn data() -> Dataset {
@@ -151,28 +152,42 @@ fn a_bundle_with_n_grams_answers_as_it_did_when_it_was_trained_in_any_company() 
 }
 
 #[test]
-fn what_decides_is_what_the_explanation_points_at_and_its_sum_is_complete() {
+fn an_explanation_is_complete_stands_where_its_tokens_do_and_names_what_decides() {
     for recipe in [
         recipe(),
         Recipe { wide: Some(WIDE), ..recipe() },
         Recipe { bidirectional: true, readout: Readout::Max, ..recipe() },
     ] {
         let classifier = classifier(&recipe);
-        for (text, word) in [("about an invoice today", "invoice"), ("哪里有快递呢", "快递")]
-        {
+        for (text, words) in [
+            ("the invoice shows a wrong amount", "the invoice shows a wrong amount"),
+            ("where is the parcel of our courier", "where is the parcel of our courier"),
+            ("我的快递还没有到", "我 的 快 递 还 没 有 到"),
+        ] {
             for occlusion in [false, true] {
                 let settings = ExplainSettings { occlusion, ..ExplainSettings::default() };
                 let explanation = classifier.explain(text, None, settings).unwrap();
-                let top = explanation.tokens.iter().max_by(|a, b| a.score.total_cmp(&b.score)).map(
-                    |token| -> String {
-                        text.chars().skip(token.start).take(token.end - token.start).collect()
-                    },
-                );
-                assert!(word.contains(&top.clone().unwrap()), "{text}: {top:?} {explanation:?}");
+                let tokens = &explanation.tokens;
+                let slice = |token: &Attribution| -> String {
+                    text.chars().skip(token.start).take(token.end - token.start).collect()
+                };
+                assert_eq!(tokens.iter().map(slice).collect::<Vec<_>>().join(" "), words);
+                // Without the token that speaks most for it the logit falls further than without
+                // the one that speaks least for it.
+                let without = |token: &Attribution| {
+                    let gone = |at: &usize| (token.start..token.end).contains(at);
+                    let kept = text.chars().enumerate().filter(|(at, _)| !gone(at));
+                    let kept: String = kept.map(|(_, character)| character).collect();
+                    let encoded = classifier.encode(&kept).unwrap();
+                    classifier.logits(&[&encoded]).unwrap()[0][explanation.label]
+                };
+                let most = tokens.iter().max_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
+                let least = tokens.iter().min_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
+                assert!(without(most) < without(least), "{text}: {explanation:?}");
                 if !occlusion {
                     assert_eq!(explanation.method, Method::IntegratedGradients);
                     assert!(explanation.error <= 0.01, "{explanation:?}");
-                    let sum: f32 = explanation.tokens.iter().map(|token| token.score).sum();
+                    let sum: f32 = tokens.iter().map(|token| token.score).sum();
                     let whole = explanation.logit - explanation.baseline;
                     assert!((sum + explanation.rest - whole).abs() <= 0.011 * whole.abs());
                 }

@@ -12,6 +12,9 @@ use reeve_protocol::{
 use super::{Chosen, Speaks};
 use crate::Gate;
 
+/// Reads the answer of one who speaks so.
+pub(crate) type Read<'a, T> = dyn Fn(Speaks, &[u8]) -> Result<T, TextMalformed> + 'a;
+
 /// What a process is asked, whichever it is.
 pub(crate) struct Errand<'a, T> {
     /// The model's name.
@@ -21,7 +24,7 @@ pub(crate) struct Errand<'a, T> {
     /// The body, for those who speak so; none if they cannot be asked this.
     pub(crate) body: &'a dyn Fn(Speaks) -> Option<Bytes>,
     /// Reads an answer.
-    pub(crate) read: &'a dyn Fn(Speaks, &[u8]) -> Result<T, TextMalformed>,
+    pub(crate) read: &'a Read<'a, T>,
     /// An answer is never larger than this, in bytes.
     pub(crate) most: usize,
 }
