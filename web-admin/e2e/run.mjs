@@ -42,18 +42,18 @@ async function classify(key, body) {
   });
 }
 
-const good = await classify(tenantKey, {
-  model: 'sample',
-  input: 'I was charged twice, please refund jo@example.com, DE89 3704 0044 0532 0130 00',
-});
-check(`a good call answers ${good.status}`, good.status === 200);
-const decision = good.headers.get('reeve-decision');
 // Enough to be counted: what is shown of answers at the end.
 const many = await classify(tenantKey, {
   model: 'sample',
   input: Array(24).fill('a refund, please'),
 });
 check(`a call of many texts answers ${many.status}`, many.status === 200);
+const good = await classify(tenantKey, {
+  model: 'sample',
+  input: 'I was charged twice, please refund jo@example.com, DE89 3704 0044 0532 0130 00',
+});
+check(`a good call answers ${good.status}`, good.status === 200);
+const decision = good.headers.get('reeve-decision');
 const refused = await classify(tenantKey, { model: 'nothing', input: 'x' });
 check(`a bad call answers ${refused.status}`, refused.status === 404);
 await new Promise((done) => setTimeout(done, 1500));

@@ -189,7 +189,8 @@ impl Grpc {
 
     /// Takes no more connections and waits for the calls under way.
     async fn stop(self) -> anyhow::Result<()> {
-        drop(self.stop.send(()));
+        // A server that has ended by itself needs no word.
+        let _ended = self.stop.send(());
         // Clients may hold streams open without asking anything.
         match tokio::time::timeout(IDLE_AT_STOP, self.ended).await {
             Ok(ended) => Ok(ended.unwrap_or(Ok(()))?),

@@ -2,6 +2,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test reads the clock, and fails where it is surprised"
 )]

@@ -26,7 +26,6 @@ pub(crate) struct Pod {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) child: Child,
     pub(crate) address: String,
-    pub(crate) grpc: String,
     pub(crate) bundle: Bundle,
     pub(crate) signer: WarrantSigner,
     pub(crate) orders: OrderSigner,
@@ -137,7 +136,7 @@ impl Pod {
         let signer = WarrantSigner::new(key.clone(), "reeve.local/gateway-1");
         let orders = OrderSigner::new(key, "reeve.local/control");
         let address = format!("http://{listen}");
-        let pod = Self { dir, child, address, grpc, bundle, signer, orders, agent };
+        let pod = Self { dir, child, address, bundle, signer, orders, agent };
         let begun = Instant::now();
         while pod.try_get("/v2/health/ready").is_none_or(|reply| reply.status != 200) {
             assert!(begun.elapsed() < Duration::from_secs(60), "not ready");
