@@ -226,11 +226,12 @@ async fn submit(
         return Ok(Computed::default());
     }
     let answer = model.queue.submit(texts, share, until)?;
-    tokio::time::timeout(until.saturating_sub(now), answer)
-        .await
-        .map_err(|_| Problem::Deadline)?
-        .map_err(|_| Problem::Failed)?
-        .map_err(|_| Problem::Failed)
+    match tokio::time::timeout(until.saturating_sub(now), answer).await {
+        Ok(Ok(answer)) => answer.map_err(|_| Problem::Failed),
+        // Only what nobody waits for any more is dropped without an answer: a worker may have seen
+        // that its time is over before it was seen here.
+        Ok(Err(_)) | Err(_) => Err(Problem::Deadline),
+    }
 }
 
 fn classified(
