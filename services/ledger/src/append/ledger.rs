@@ -17,7 +17,7 @@ use reeve_domain::{Clock, Origin};
 use tokio::sync::oneshot;
 
 use super::{
-    queue::{Pending, QUEUE, State, Told},
+    queue::{Done, Pending, QUEUE, State},
     writer::Writer,
 };
 use crate::{
@@ -121,19 +121,20 @@ pub struct Receipt {
     pub checkpoint: Arc<str>,
 }
 
-/// Ends the writer when the last handle is gone, and waits until it has closed its files.
+/// Ends the writer when the last handle is gone, and waits until it has closed its files and all
+/// are told.
 struct Handle {
     state: Arc<State>,
-    writer: Option<thread::JoinHandle<()>>,
+    threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         self.state.pending.lock().closed = true;
         self.state.something.notify_one();
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked said so.
-            drop(writer.join());
+        for thread in self.threads.drain(..) {
+            // One that panicked said so.
+            drop(thread.join());
         }
     }
 }
@@ -162,24 +163,26 @@ impl Ledger {
                 payloads: Vec::new(),
                 full: Vec::new(),
                 waiting: Vec::new(),
+                wanted: 1,
                 closed: false,
             }),
             something: Condvar::new(),
-            arrivals: AtomicU64::new(0),
             available: AtomicBool::new(true),
             condemned: AtomicBool::new(false),
             size: AtomicU64::new(recovery.size),
             checkpoint: Mutex::new(note),
         });
         let of_writer = Arc::clone(&state);
-        let (tell, told) = std::sync::mpsc::channel::<Told>();
+        let (afterwards, done) = std::sync::mpsc::channel::<Done>();
         let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let started = thread::Builder::new().name(name.to_owned()).spawn(work);
             started.map_err(|fault| OpenError::Io { dir: options.dir.clone(), fault })
         };
-        start("ledger-answers", Box::new(move || told.into_iter().for_each(Told::tell)))?;
-        let writer = start("ledger", Box::new(move || writer.run(&of_writer, &tell)))?;
-        let handle = Arc::new(Handle { state, writer: Some(writer) });
+        let dir = options.dir.clone();
+        let finish_all = move || done.into_iter().for_each(|batch| batch.finish(&dir));
+        let finisher = start("ledger-answers", Box::new(finish_all))?;
+        let writer = start("ledger", Box::new(move || writer.run(&of_writer, &afterwards)))?;
+        let handle = Arc::new(Handle { state, threads: vec![writer, finisher] });
         Ok((Self { handle, deadline: options.commit_deadline }, recovery))
     }
 
@@ -238,10 +241,9 @@ impl Ledger {
             return Err(AppendError::Unavailable);
         }
         pending.add(&entry, leaf, payload.as_ref(), answer);
-        let is_first = pending.waiting.len() == 1;
+        let is_enough = pending.waiting.len() == pending.wanted;
         drop(pending);
-        self.handle.state.arrivals.fetch_add(1, Ordering::Release);
-        if is_first {
+        if is_enough {
             self.handle.state.something.notify_one();
         }
         Ok(answered)

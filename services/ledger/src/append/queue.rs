@@ -1,29 +1,25 @@
 //! What waits for the writer, and those who wait.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64},
     },
-    thread,
     time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
-use reeve_domain::{Clock, Origin};
+use reeve_domain::Origin;
 use tokio::sync::oneshot;
 
 use super::ledger::{AppendError, Receipt};
 use crate::{
     frame::{self, FrameKind},
     payload::{self, SealedPayload},
-    tiles::{Tile, Tiler},
+    tiles::{self, Tile, Tiler},
     tree::{Frontier, Hash},
 };
-
-/// So long it takes who was told to wake up and come back, and so long the one after the other.
-const FIRST_BACK: Duration = Duration::from_micros(60);
-const NEXT_BACK: Duration = Duration::from_micros(15);
 
 /// Entries that may wait for the writer.
 pub(super) const QUEUE: usize = 8 * 1024;
@@ -41,6 +37,8 @@ pub(super) struct Pending {
     pub(super) payloads: Vec<u8>,
     pub(super) full: Vec<Tile>,
     pub(super) waiting: Vec<(Hash, Answer)>,
+    /// The writer is woken when so many wait.
+    pub(super) wanted: usize,
     pub(super) closed: bool,
 }
 
@@ -49,8 +47,6 @@ pub(super) struct State {
     pub(super) pending: Mutex<Pending>,
     /// Something waits, or nobody ever will.
     pub(super) something: Condvar,
-    /// How many ever came.
-    pub(super) arrivals: AtomicU64,
     pub(super) available: AtomicBool,
     pub(super) condemned: AtomicBool,
     pub(super) size: AtomicU64,
@@ -114,25 +110,20 @@ impl State {
         true
     }
 
-    /// Gives those who were told time to come back with their next entry, while they do, at most
-    /// for `most`. Tells how many came.
-    pub(super) fn gather(&self, told: u64, most: Duration, clock: &dyn Clock) -> u64 {
-        let before = self.arrivals.load(Ordering::Acquire);
-        let begun = clock.monotonic();
-        let (mut came, mut last) = (0, begun);
-        loop {
-            thread::yield_now();
-            let now = clock.monotonic();
-            let all = self.arrivals.load(Ordering::Acquire).saturating_sub(before);
-            if all > came {
-                (came, last) = (all, now);
-            }
-            let patience = if came == 0 { FIRST_BACK } else { NEXT_BACK };
-            let over = now.saturating_sub(last) > patience || now.saturating_sub(begun) > most;
-            if came >= told || over {
-                return came;
-            }
+    /// Gives those who were told time to come back with their next entry, at most for `most` from
+    /// when the first of them does: to wait for the first costs nothing, without it there is
+    /// nothing to write. Tells how many wait.
+    pub(super) fn gather(&self, told: usize, most: Duration) -> usize {
+        let mut pending = self.pending.lock();
+        while pending.waiting.is_empty() && !pending.closed {
+            self.something.wait(&mut pending);
         }
+        pending.wanted = told;
+        if pending.waiting.len() < told && !pending.closed {
+            self.something.wait_for(&mut pending, most);
+        }
+        pending.wanted = 1;
+        pending.waiting.len()
     }
 
     /// Goes back to what is committed; gives those who waited.
@@ -147,29 +138,51 @@ impl State {
     }
 }
 
-/// Those whose fate is decided, for the thread that tells them.
-pub(super) struct Told {
+/// A batch whose fate is decided: whom to tell, and what else is to do.
+pub(super) struct Done {
     pub(super) waiting: Vec<(Hash, Answer)>,
     /// The log, the index of the first of them, and the checkpoint with its size.
     pub(super) outcome: Result<(Origin, u64, u64, Arc<str>), AppendError>,
+    /// Tiles that are full with it.
+    pub(super) tiles: Vec<Tile>,
 }
 
-pub(super) type Tellers = std::sync::mpsc::Sender<Told>;
+/// To the thread that does what need not hold up the next batch.
+pub(super) type Afterwards = std::sync::mpsc::Sender<Done>;
 
-impl Told {
-    pub(super) fn tell(self) {
-        match self.outcome {
+impl Done {
+    pub(super) fn tell(&mut self) {
+        match &self.outcome {
             Ok((origin, first, size, checkpoint)) => {
-                for ((leaf_hash, answer), index) in self.waiting.into_iter().zip(first..) {
-                    let (origin, checkpoint) = (origin.clone(), Arc::clone(&checkpoint));
+                for ((leaf_hash, answer), index) in self.waiting.drain(..).zip(*first..) {
+                    let (origin, checkpoint) = (origin.clone(), Arc::clone(checkpoint));
+                    let receipt = Receipt { origin, index, leaf_hash, size: *size, checkpoint };
                     // Whoever no longer waits is recorded all the same.
-                    drop(answer.send(Ok(Receipt { origin, index, leaf_hash, size, checkpoint })));
+                    drop(answer.send(Ok(receipt)));
                 }
             }
             Err(error) => {
-                for (_, answer) in self.waiting {
-                    drop(answer.send(Err(error)));
+                for (_, answer) in self.waiting.drain(..) {
+                    drop(answer.send(Err(*error)));
                 }
+            }
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.tiles.is_empty()
+    }
+
+    /// Tells who was not told yet, and keeps the tiles of a batch that is durable.
+    pub(super) fn finish(mut self, log: &Path) {
+        self.tell();
+        if self.outcome.is_err() {
+            return;
+        }
+        for tile in &self.tiles {
+            // A tile that cannot be written now is made at the next start.
+            if let Err(fault) = tiles::keep(log, tile) {
+                tracing::warn!(error = %fault, "a tile could not be written");
             }
         }
     }

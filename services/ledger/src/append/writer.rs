@@ -18,7 +18,7 @@ use super::{
     ledger::{AppendError, OpenError, Options, Recovery},
     newest::Newest,
     open_segment::{AHEAD, FAST, Segment, begin, make_spare},
-    queue::{Batch, State, Tellers, Told},
+    queue::{Afterwards, Batch, Done, State},
     recover::{Recovered, recover},
 };
 use crate::{
@@ -26,14 +26,16 @@ use crate::{
     note::{Checkpoint, VerifierKey},
     payload::PayloadFile,
     segment::{self, FileId},
-    tiles::{self, Tile, Tiler},
+    tiles::{self, Tiler},
     tree::Frontier,
 };
 
 /// So few are woken by the writer itself.
 const FEW: usize = 4;
-/// After so many batches it is seen again whether those who are told come back at once.
-const TRY_AGAIN: u32 = 500;
+/// So long at most is waited for those who are told.
+const MOST_WAIT: Duration = Duration::from_millis(2);
+/// It is tried again after so many batches at most whether those who are told come back at once.
+const MOST_REST: u32 = 512;
 /// A segment that has been written to for so long is followed by another, too.
 const SEGMENT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often it is tried to go on after a failure, and how often free space is looked at.
@@ -48,6 +50,7 @@ const PROBE_EVERY: Duration = Duration::from_millis(200);
 #[derive(Default)]
 struct Returners {
     rest: u32,
+    failures: u32,
 }
 
 impl Returners {
@@ -57,9 +60,12 @@ impl Returners {
         expected
     }
 
-    fn came(&mut self, back: u64, told: u64) {
-        if back.saturating_mul(2) < told {
-            self.rest = TRY_AGAIN;
+    fn came(&mut self, back: usize, told: usize) {
+        if back.saturating_mul(2) >= told {
+            self.failures = 0;
+        } else {
+            self.failures = self.failures.saturating_add(1).min(MOST_REST.ilog2());
+            self.rest = 1 << self.failures;
         }
     }
 }
@@ -170,7 +176,7 @@ impl Writer {
         Ok((writer, Recovery { size, discarded_bytes: discarded }, note))
     }
 
-    pub(super) fn run(mut self, state: &State, told: &Tellers) {
+    pub(super) fn run(mut self, state: &State, afterwards: &Afterwards) {
         let mut batch = Batch::default();
         let mut returners = Returners::default();
         // Whoever waits when the writer is free goes along.
@@ -188,23 +194,30 @@ impl Writer {
                 Err(error) => {
                     // What was put behind the batch meanwhile has the wrong place.
                     let waiting = state.reset(&self.tree, &self.tiler);
-                    Told { waiting, outcome: Err(error) }.tell();
+                    Done { waiting, outcome: Err(error), tiles: Vec::new() }.tell();
                     Err(error)
                 }
             };
-            // Waking many takes as long as half a sync: the next batch is not kept waiting for it.
-            let waiting = std::mem::take(&mut batch.waiting);
-            let few = waiting.len() <= FEW;
-            let count = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
+            let count = batch.waiting.len();
             let took = self.clock.monotonic().saturating_sub(begun);
-            let of_batch = Told { waiting, outcome };
-            if few {
-                of_batch.tell();
-            } else if let Err(undelivered) = told.send(of_batch) {
-                undelivered.0.tell();
+            let wait = count > FEW && returners.are_expected();
+            let mut done = Done {
+                waiting: std::mem::take(&mut batch.waiting),
+                outcome,
+                tiles: std::mem::take(&mut batch.full),
+            };
+            // Waking many takes as long as half a sync: unless the next batch waits for them, it is
+            // not kept waiting for it. Nor is it for tiles.
+            if count <= FEW || wait {
+                done.tell();
             }
-            if !few && returners.are_expected() {
-                returners.came(state.gather(count, took / 2, self.clock.as_ref()), count);
+            if !done.is_over()
+                && let Err(undelivered) = afterwards.send(done)
+            {
+                undelivered.0.finish(&self.dir);
+            }
+            if wait {
+                returners.came(state.gather(count, MOST_WAIT.min(took / 2)), count);
             }
         }
         // What a crash leaves is cut off at the next start.
@@ -224,7 +237,7 @@ impl Writer {
         let note: Arc<str> = checkpoint.sign(&self.key).into();
         let mut signed = Vec::with_capacity(512);
         frame::write(&mut signed, FrameKind::Checkpoint, size, note.as_bytes());
-        let written = self.write(&batch.bytes, &signed, &batch.payloads, &note, &batch.full);
+        let written = self.write(&batch.bytes, &signed, &batch.payloads, &note);
         if let Err(fault) = written {
             tracing::error!(error = %fault, log = %self.origin, "a commit failed: the log is unavailable");
             self.failed = true;
@@ -242,7 +255,6 @@ impl Writer {
         signed: &[u8],
         payloads: &[u8],
         note: &str,
-        full: &[Tile],
     ) -> io::Result<()> {
         let end = self.segment.end(entries.len().saturating_add(signed.len()));
         // A file of zeros that is ready is better than one that must be made longer.
@@ -265,12 +277,6 @@ impl Writer {
         self.segment.committed = self.segment.end(entries.len().saturating_add(signed.len()));
         if let Some(file) = self.payloads.as_mut().filter(|_| !payloads.is_empty()) {
             file.keep(payloads);
-        }
-        for tile in full {
-            // A tile that cannot be written now is made at the next start.
-            if let Err(fault) = tiles::keep(&self.dir, tile) {
-                tracing::warn!(error = %fault, "a tile could not be written");
-            }
         }
         Ok(())
     }
