@@ -21,17 +21,21 @@ const FIXED: usize = 9;
 pub(crate) const LARGEST: usize = 65_535;
 
 pub(crate) fn write(out: &mut Vec<u8>, kind: FrameKind, index: u64, payload: &[u8]) {
-    let mut body = Vec::with_capacity(payload.len().saturating_add(FIXED));
-    body.push(match kind {
+    let kind = match kind {
         FrameKind::Entry => 1,
         FrameKind::Checkpoint => 2,
         FrameKind::Expired => 3,
-    });
-    body.extend_from_slice(&index.to_le_bytes());
-    body.extend_from_slice(payload);
-    out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
-    out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-    out.extend_from_slice(&body);
+    };
+    let mut fixed = [kind; FIXED];
+    if let Some(rest) = fixed.last_chunk_mut() {
+        *rest = index.to_le_bytes();
+    }
+    let length = u32::try_from(payload.len().saturating_add(FIXED)).unwrap_or(u32::MAX);
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&fixed), payload);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.extend_from_slice(&fixed);
+    out.extend_from_slice(payload);
 }
 
 /// A frame as it was read.

@@ -126,7 +126,7 @@ pub(crate) fn chaos() -> anyhow::Result<()> {
     let chosen = "test(a_fault_at_any) or test(faults_at_system_calls) or \
                   test(killed_at) or test(the_erased_are)";
     let mut nextest = command("cargo", &["nextest", "run", "--profile", "chaos", "-E", chosen]);
-    nextest.args(["-p", "reeve-ledger", "-p", "reeve-tests", "--no-capture"]);
+    nextest.args(["--workspace", "--no-capture"]);
     nextest.env("REEVE_CHAOS", "1").env("REEVE_REQUIRE_POSTGRES", "1");
     openly(nextest)
 }
