@@ -95,6 +95,10 @@ pub struct Prices {
     pub per_item: Money,
     /// For each thousand Unicode code points, counted to the millionth of the currency's unit.
     pub per_thousand_characters: Money,
+    /// For each text that is explained, besides; nothing if it is not said. An explanation takes
+    /// some hundred times as long to compute as a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_explanation: Option<Money>,
 }
 
 impl Prices {
@@ -107,11 +111,11 @@ impl Prices {
                 .checked_div(per)
                 .unwrap_or(0)
         };
-        let micros = amount(self.per_item, usage.items, 1).saturating_add(amount(
-            self.per_thousand_characters,
-            usage.characters,
-            1000,
-        ));
+        let micros = amount(self.per_item, usage.items, 1)
+            .saturating_add(amount(self.per_thousand_characters, usage.characters, 1000))
+            .saturating_add(
+                self.per_explanation.map_or(0, |each| amount(each, usage.explained, 1)),
+            );
         Money::new(i64::try_from(micros).unwrap_or(i64::MAX), self.per_item.currency)
     }
 }

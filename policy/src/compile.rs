@@ -205,16 +205,14 @@ fn plans(bundle: &Bundle) -> Vec<Fault> {
             fault(format!("plans.{name}: rate, burst and concurrency must be at least 1"));
         }
         let prices = &plan.prices;
+        let per_unit = [prices.per_item, prices.per_thousand_characters];
+        let all_prices = || per_unit.into_iter().chain(prices.per_explanation);
         let currencies: BTreeSet<_> =
-            [Some(prices.per_item), Some(prices.per_thousand_characters), plan.monthly_budget]
-                .into_iter()
-                .flatten()
-                .map(|money| money.currency)
-                .collect();
+            all_prices().chain(plan.monthly_budget).map(|money| money.currency).collect();
         if currencies.len() > 1 {
             fault(format!("plans.{name}: prices and budget must be in one currency"));
         }
-        if prices.per_item.micros < 0 || prices.per_thousand_characters.micros < 0 {
+        if all_prices().any(|price| price.micros < 0) {
             fault(format!("plans.{name}: prices must not be negative"));
         }
     }

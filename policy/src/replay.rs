@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use reeve_domain::{
-    Code, Currency, Decision, DecisionId, DecisionInput, Digest, Flip, Kind, PlanName, Region,
-    RuleId, TenantId, Timestamp, Usage,
+    Action, Code, Currency, Decision, DecisionId, DecisionInput, Digest, Flip, Kind, PlanName,
+    Region, RuleId, TenantId, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -352,7 +352,8 @@ fn count(counter: &mut u64) {
 }
 
 fn usage(input: &DecisionInput) -> Usage {
-    Usage { items: input.items, characters: input.characters, ..Usage::default() }
+    let explained = if input.action == Action::Explain { input.items } else { 0 };
+    Usage { items: input.items, characters: input.characters, explained, ..Usage::default() }
 }
 
 /// How another policy would treat a call that `active` has decided, and by which rules.

@@ -339,11 +339,15 @@ fn prices_round_up_to_the_millionth() {
     let prices = Prices {
         per_item: Money::new(20, Currency::Eur),
         per_thousand_characters: Money::new(10, Currency::Eur),
+        per_explanation: Some(Money::new(1_000, Currency::Eur)),
     };
-    let cost = |items, characters| prices.cost(&Usage { items, characters, tokens: 0 }).micros;
+    let cost =
+        |items, characters| prices.cost(&Usage { items, characters, ..Usage::default() }).micros;
     assert_eq!(cost(0, 0), 0);
     assert_eq!(cost(1, 1), 21);
     assert_eq!(cost(2, 100), 41);
     assert_eq!(cost(2, 101), 42);
     assert_eq!(cost(u64::MAX, u64::MAX), i64::MAX);
+    let explained = Usage { items: 2, characters: 100, explained: 2, ..Usage::default() };
+    assert_eq!(prices.cost(&explained).micros, 2_041);
 }

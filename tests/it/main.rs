@@ -11,6 +11,7 @@ mod canaries;
 mod changes;
 mod clients;
 mod crash;
+mod explained;
 mod faults;
 mod governed;
 mod keeping;

@@ -95,6 +95,16 @@ impl Engine {
         Classifier::in_precision(&self.bundle, self.device, self.test.precision)
     }
 
+    /// The network to explain with: by libtorch and in fp32, whatever it is served in.
+    pub fn explaining(&self) -> Result<Classifier, LoadError> {
+        Classifier::load(&self.bundle, self.device)
+    }
+
+    /// What that one takes of memory.
+    pub fn explaining_bytes(&self) -> u64 {
+        u64::try_from(self.bundle.weights().bytes()).unwrap_or(u64::MAX)
+    }
+
     /// What it is reckoned to take of memory with so many workers.
     pub fn bytes(&self, workers: usize) -> u64 {
         #[cfg(target_arch = "x86_64")]

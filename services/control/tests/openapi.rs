@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 fn the_committed_document_is_not_stale() {
     let mut text = serde_json::to_string_pretty(&reeve_control::openapi()).unwrap();
     text.push('\n');
-    assert_eq!(text, include_str!("../openapi.json"), "run the example `openapi` again");
+    assert_eq!(text, include_str!("../openapi.json"), "`./x regenerate` makes it");
 }
 
 #[test]

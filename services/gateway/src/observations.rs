@@ -111,6 +111,8 @@ mod tests {
             results: vec![vec![("a".to_owned(), 0.9)]; 9],
             tokens: vec![3; 9],
             unknown: Vec::new(),
+            standings: Vec::new(),
+            explanations: Vec::new(),
         };
         let (acme, at) = (TenantId::new("acme").unwrap(), Timestamp::from_micros);
         let seen = Observations::default();

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix_web::web::Bytes;
 use reeve_classifier::{Encoded, Part, Standing};
 use reeve_protocol::{
+    explanation::{EXPLANATION, Explanation, MOST_EXPLAINED},
     names::{NameSpan, SPANS},
     oip::InferRequest,
     tensor::{self, Output},
@@ -15,6 +16,7 @@ use reeve_protocol::{
 
 use crate::{
     call::Computed,
+    explain::explain,
     model::{Accepted, Model},
     models::Asked,
     order::Share,
@@ -143,7 +145,15 @@ async fn compute(
     };
     let done = clock.monotonic();
     let outputs = match &texts {
-        Texts::Whole(texts) => classified(model, &request, texts, &computed.rows)?,
+        Texts::Whole(texts) => {
+            let labelled = Labelled::of(model, &request, &computed.rows);
+            let explanations = if request.wanted.asks_for(EXPLANATION) {
+                Some(explain(model, &request.texts, &labelled.results, until).await?)
+            } else {
+                None
+            };
+            labelled.outputs(model, &request, texts, explanations.as_deref())?
+        }
         Texts::Parts(parts) => names(model, &request, parts, &computed.rows)?,
     };
     let end = clock.monotonic();
@@ -192,6 +202,9 @@ fn read_here(model: &Model, body: Body) -> Result<(OwnedTextRequest, Texts), Pro
         if texts > most { Err(Problem::Texts { texts, most }) } else { Ok(()) }
     };
     room(request.texts.len())?;
+    if request.wanted.asks_for(EXPLANATION) && request.texts.len() > MOST_EXPLAINED {
+        return Err(Problem::Texts { texts: request.texts.len(), most: MOST_EXPLAINED });
+    }
     let all = request.texts.iter().enumerate();
     let texts = if model.finds_names {
         let mut parts = Vec::new();
@@ -234,23 +247,42 @@ async fn submit(
     }
 }
 
-fn classified(
-    model: &Model,
-    request: &OwnedTextRequest,
-    texts: &[Encoded],
-    rows: &[Vec<f32>],
-) -> Result<Vec<Output>, Problem> {
-    let most = request.top_k.and_then(|k| usize::try_from(k).ok()).unwrap_or(usize::MAX);
-    let answers = rows.iter().map(|row| model.confidence.answer(&model.labels, row));
-    let (results, standings): (Vec<Labels>, Vec<String>) = answers
-        .map(|answer| (best(&model.labels, &answer.scores, most), word(answer.standing)))
-        .unzip();
-    let count = |text: &Encoded| u32::try_from(text.tokens()).unwrap_or(u32::MAX);
-    let tokens: Vec<u32> = texts.iter().map(count).collect();
-    let missed = |text: &Encoded| u32::try_from(model.encoder.unknown(text)).unwrap_or(u32::MAX);
-    let unknown: Vec<u32> = texts.iter().map(missed).collect();
-    let told = Told { tokens: &tokens, unknown: Some(&unknown), standings: Some(&standings) };
-    Ok(request.wanted.classified(&results, told, &model.labels)?)
+/// What the logits of texts say.
+struct Labelled {
+    results: Vec<Labels>,
+    standings: Vec<String>,
+}
+
+impl Labelled {
+    fn of(model: &Model, request: &OwnedTextRequest, rows: &[Vec<f32>]) -> Self {
+        let most = request.top_k.and_then(|k| usize::try_from(k).ok()).unwrap_or(usize::MAX);
+        let answers = rows.iter().map(|row| model.confidence.answer(&model.labels, row));
+        let (results, standings) = answers
+            .map(|answer| (best(&model.labels, &answer.scores, most), word(answer.standing)))
+            .unzip();
+        Self { results, standings }
+    }
+
+    fn outputs(
+        &self,
+        model: &Model,
+        request: &OwnedTextRequest,
+        texts: &[Encoded],
+        explanations: Option<&[Explanation]>,
+    ) -> Result<Vec<Output>, Problem> {
+        let count = |text: &Encoded| u32::try_from(text.tokens()).unwrap_or(u32::MAX);
+        let tokens: Vec<u32> = texts.iter().map(count).collect();
+        let missed =
+            |text: &Encoded| u32::try_from(model.encoder.unknown(text)).unwrap_or(u32::MAX);
+        let unknown: Vec<u32> = texts.iter().map(missed).collect();
+        let told = Told {
+            tokens: &tokens,
+            unknown: Some(&unknown),
+            standings: Some(&self.standings),
+            explanations,
+        };
+        Ok(request.wanted.classified(&self.results, told, &model.labels)?)
+    }
 }
 
 fn names(
@@ -280,12 +312,13 @@ fn names(
 const LEAST_LIKELY: f32 = 0.2;
 
 fn word(standing: Standing) -> String {
-    match standing {
-        Standing::Sure => "sure",
-        Standing::Unsure => "unsure",
-        Standing::OutOfScope => "out-of-scope",
-    }
-    .to_owned()
+    use reeve_protocol::text::Standing as Word;
+    let word = match standing {
+        Standing::Sure => Word::Sure,
+        Standing::Unsure => Word::Unsure,
+        Standing::OutOfScope => Word::OutOfScope,
+    };
+    word.as_str().to_owned()
 }
 
 /// The `most` likeliest labels, likeliest first; equals in the bundle's order.

@@ -9,6 +9,7 @@ mod arguments;
 mod batch;
 mod call;
 mod cores;
+mod explain;
 mod grpc;
 mod infer;
 mod metrics;

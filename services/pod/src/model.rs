@@ -10,11 +10,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use reeve_classifier::{Bundle, BundleError, Confidence, Encoder, Engine, LoadError, Readout};
+use reeve_classifier::{
+    Bundle, BundleError, Classifier, Confidence, Encoder, Engine, LoadError, Readout,
+};
 use reeve_domain::Digest;
 
 use crate::{
     batch::Shape,
+    explain::Explainer,
     metrics::ModelMetrics,
     problem::Problem,
     queue::Queue,
@@ -40,6 +43,7 @@ pub(crate) struct Model {
     pub(crate) metrics: ModelMetrics,
     pub(crate) encoder: Encoder,
     pub(crate) queue: Queue,
+    pub(crate) explainer: Explainer,
     engine: Engine,
     shape: Shape,
     taken: AtomicBool,
@@ -124,6 +128,7 @@ impl Model {
             runtime: runtime.clone(),
             stats: Stats::default(),
             encoder,
+            explainer: Explainer::default(),
             engine,
             taken: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
@@ -230,7 +235,13 @@ impl Model {
 
     /// What it is reckoned to take of memory.
     pub(crate) fn bytes(&self) -> u64 {
-        self.engine.bytes(self.runtime.workers.get())
+        let explainer = if self.explainer.is_made() { self.engine.explaining_bytes() } else { 0 };
+        self.engine.bytes(self.runtime.workers.get()).saturating_add(explainer)
+    }
+
+    /// A copy of the network that has gradients.
+    pub(crate) fn explaining(&self) -> Result<Classifier, LoadError> {
+        self.engine.explaining()
     }
 
     /// What it computes with, and how far that is from fp32.

@@ -8,7 +8,7 @@ use crate::{
     finding::Finding,
     generalise,
     pseudonym::Pseudonyms,
-    text::{CleanText, RawText},
+    text::{CleanText, Edit, RawText},
 };
 
 /// Takes values out of a tenant's texts.
@@ -37,20 +37,31 @@ impl Redactor<'_> {
         text: RawText,
         findings: &[Finding],
     ) -> Result<(CleanText, KindCounts), DetectorFailed> {
+        self.redact_after(&[], text, findings)
+    }
+
+    /// `before` is what was put in the place of what until now.
+    fn redact_after(
+        &self,
+        before: &[Vec<Edit>],
+        text: RawText,
+        findings: &[Finding],
+    ) -> Result<(CleanText, KindCounts), DetectorFailed> {
         let mut counts = KindCounts::new();
-        let mut clean = self.once(text.into_inner(), findings, &mut counts);
+        let mut edits = before.to_vec();
+        let mut clean = self.once(text.into_inner(), findings, &mut counts, &mut edits);
         // A kind in brackets cannot become part of another value, as the detector made sure; what
         // else stands in a value's place may.
         let leaves_no_trace = |how: &Redaction| *how == Redaction::Replace;
         if counts.is_empty() || self.how.values().all(leaves_no_trace) {
-            return Ok((CleanText::new(clean), counts));
+            return Ok((CleanText::new(clean, edits), counts));
         }
         for _ in 0..ROUNDS {
             let left = self.detector.scan_str(&clean)?;
             let before = clean.clone();
-            clean = self.once(clean, &left, &mut counts);
+            clean = self.once(clean, &left, &mut counts, &mut edits);
             if clean == before {
-                return Ok((CleanText::new(clean), counts));
+                return Ok((CleanText::new(clean, edits), counts));
             }
         }
         Err(DetectorFailed)
@@ -63,7 +74,7 @@ impl Redactor<'_> {
         text: &CleanText,
         findings: &[Finding],
     ) -> Result<(CleanText, KindCounts), DetectorFailed> {
-        let text = text.as_str();
+        let (text, before) = (text.as_str(), text.edits());
         let whole = findings.iter().filter_map(|finding| {
             let range = brackets::outside(text.as_bytes(), finding.range.clone(), &|kind| {
                 brackets::is_built_in(kind) || self.how.keys().any(|known| known.as_str() == kind)
@@ -71,10 +82,16 @@ impl Redactor<'_> {
             Some(Finding { range, ..finding.clone() })
         });
         let whole: Vec<Finding> = whole.collect();
-        self.redact(RawText::new(text.to_owned()), &whole)
+        self.redact_after(before, RawText::new(text.to_owned()), &whole)
     }
 
-    fn once(&self, text: String, findings: &[Finding], counts: &mut KindCounts) -> String {
+    fn once(
+        &self,
+        text: String,
+        findings: &[Finding],
+        counts: &mut KindCounts,
+        edits: &mut Vec<Vec<Edit>>,
+    ) -> String {
         let mut wanted = findings
             .iter()
             .filter_map(|finding| Some((finding, *self.how.get(&finding.kind)?)))
@@ -83,6 +100,8 @@ impl Redactor<'_> {
             return text;
         }
         let mut clean = String::with_capacity(text.len());
+        let mut here = Vec::new();
+        let (mut read, mut written) = (0_usize, 0_usize);
         let mut edge = 0;
         while let Some((first, mut how)) = wanted.next() {
             let (mut surest, mut end) = (first, first.range.end);
@@ -107,9 +126,21 @@ impl Redactor<'_> {
                 let count = counts.entry(surest.kind.clone()).or_default();
                 *count = count.saturating_add(1);
             }
+            let points = |part: &str| part.chars().count();
+            let kept = points(before.unwrap_or_default());
+            let from = read.saturating_add(kept);
+            let to = written.saturating_add(kept);
+            read = from.saturating_add(points(value));
+            written = to.saturating_add(points(&instead));
+            if instead != value {
+                here.push(Edit { from: from..read, to: to..written });
+            }
             clean.push_str(&instead);
         }
         clean.push_str(text.get(edge..).unwrap_or_default());
+        if !here.is_empty() {
+            edits.push(here);
+        }
         clean
     }
 

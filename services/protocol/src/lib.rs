@@ -7,6 +7,7 @@
 //! Knows neither end: no HTTP, no model, no tenant's rules.
 
 pub mod activation;
+pub mod explanation;
 mod jws;
 pub mod keys;
 pub mod model;

@@ -92,6 +92,8 @@ pub fn parse(
         model_version: answer.model_version.unwrap_or_default(),
         tokens,
         unknown: Vec::new(),
+        standings: Vec::new(),
+        explanations: Vec::new(),
     })
 }
 

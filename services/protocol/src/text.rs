@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    explanation::{EXPLANATION, Explanation},
     oip::{InferRequest, Tensor},
     tensor::texts as elements,
     wanted::Wanted,
@@ -221,6 +222,35 @@ pub struct TextResponse {
     pub tokens: Vec<u32>,
     /// For each text how many of them the vocabulary does not have; empty if the pod does not tell.
     pub unknown: Vec<u32>,
+    /// For each text whether to believe its first label; empty if the pod does not tell.
+    pub standings: Vec<Standing>,
+    /// For each text why it got its best label; empty unless it was asked for.
+    pub explanations: Vec<Explanation>,
+}
+
+/// Whether to believe a text's first label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is as probable as the model's card asks for.
+    Sure,
+    /// It is less probable than that.
+    Unsure,
+    /// The text is of nothing that the model knows.
+    OutOfScope,
+}
+
+impl Standing {
+    const ALL: [Self; 3] = [Self::Sure, Self::Unsure, Self::OutOfScope];
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sure => "sure",
+            Self::Unsure => "unsure",
+            Self::OutOfScope => "out-of-scope",
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -254,8 +284,10 @@ enum WireData {
 }
 
 impl TextResponse {
-    /// All outputs that are read here.
-    pub const OUTPUTS: [&str; 4] = [LABEL, SCORE, TOKENS, UNKNOWN];
+    /// All outputs that are read here of every pod.
+    pub const OUTPUTS: [&str; 5] = [LABEL, SCORE, TOKENS, UNKNOWN, STANDING];
+    /// The same with explanations.
+    pub const EXPLAINED: [&str; 6] = [LABEL, SCORE, TOKENS, UNKNOWN, STANDING, EXPLANATION];
 
     /// The answer as JSON.
     pub fn to_json(&self, id: Option<&str>) -> Vec<u8> {
@@ -292,15 +324,40 @@ impl TextResponse {
             let unknown = WireData::Whole(self.unknown.clone());
             wire.outputs.push(output(UNKNOWN, "UINT32", vec![rows], unknown));
         }
+        if !self.standings.is_empty() {
+            let words = self.standings.iter().map(|standing| standing.as_str().to_owned());
+            let words = WireData::Texts(words.collect());
+            wire.outputs.push(output(STANDING, "BYTES", vec![rows], words));
+        }
         serde_json::to_vec(&wire).unwrap_or_default()
     }
 
     /// Reads a pod's answer about `texts` texts. Nothing of it is believed: shapes, lengths, and
     /// that scores are probabilities are checked.
     pub fn parse(body: &[u8], texts: usize) -> Result<Self, TextMalformed> {
+        Self::read(body, texts).map(|(answer, _)| answer)
+    }
+
+    /// Reads a pod's answer about texts of so many code points, each of which is to be explained.
+    pub fn parse_explained(body: &[u8], lengths: &[usize]) -> Result<Self, TextMalformed> {
+        let (mut answer, explanations) = Self::read(body, lengths.len())?;
+        if explanations.len() != lengths.len() {
+            let problem = format!("does not explain {} texts", lengths.len());
+            return Err(tensor(EXPLANATION, problem));
+        }
+        let of = |((json, labels), characters): ((&String, &Labels), &usize)| {
+            let best = labels.first().map_or("", |(label, _)| label);
+            Explanation::parse(json, best, *characters)
+        };
+        let all = explanations.iter().zip(&answer.results).zip(lengths).map(of);
+        answer.explanations = all.collect::<Result<_, _>>()?;
+        Ok(answer)
+    }
+
+    fn read(body: &[u8], texts: usize) -> Result<(Self, Vec<String>), TextMalformed> {
         let wire: Wire<'_> = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
         let (mut labels, mut scores, mut tokens) = (None, None, None);
-        let mut unknown = Vec::new();
+        let (mut unknown, mut standings, mut explanations) = (Vec::new(), Vec::new(), Vec::new());
         for output in wire.outputs {
             match (output.name.as_ref(), output.data) {
                 (LABEL, WireData::Texts(data)) => labels = Some((output.shape, data)),
@@ -314,6 +371,8 @@ impl TextResponse {
                 }
                 (TOKENS, WireData::Whole(data)) => tokens = Some((output.shape, data)),
                 (UNKNOWN, WireData::Whole(data)) => unknown = data,
+                (STANDING, WireData::Texts(data)) => standings = data,
+                (EXPLANATION, WireData::Texts(data)) => explanations = data,
                 _ => {}
             }
         }
@@ -340,15 +399,24 @@ impl TextResponse {
         if more || !(unknown.is_empty() || unknown.len() == texts) {
             return Err(tensor(UNKNOWN, format!("does not hold {texts} counts within `tokens`")));
         }
+        let word = |word: &String| Standing::ALL.into_iter().find(|known| known.as_str() == word);
+        let standings: Option<Vec<Standing>> = standings.iter().map(word).collect();
+        let standings = standings
+            .filter(|all| all.is_empty() || all.len() == texts)
+            .ok_or_else(|| tensor(STANDING, format!("does not hold {texts} known words")))?;
         let mut pairs = labels.into_iter().zip(scores);
-        let results = (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
-        Ok(Self {
+        let results: Vec<Labels> =
+            (0..rows).map(|_| pairs.by_ref().take(columns).collect::<Labels>()).collect();
+        let answer = Self {
             model_name: wire.model_name.into_owned(),
             model_version: wire.model_version.into_owned(),
             results,
             tokens,
             unknown,
-        })
+            standings,
+            explanations: Vec::new(),
+        };
+        Ok((answer, explanations))
     }
 }
 
@@ -376,6 +444,8 @@ mod tests {
                 model_version: "1".to_owned(),
                 tokens: vec![tokens; rows.len()],
                 unknown: if tokens % 2 == 0 { Vec::new() } else { vec![tokens / 2; rows.len()] },
+                standings: vec![Standing::Unsure; if tokens % 3 == 0 { 0 } else { rows.len() }],
+                explanations: Vec::new(),
                 results: rows,
             };
             let texts = response.results.len();

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::{
+    explanation::{EXPLANATION, Explanation},
     oip::{Parameters, RequestedOutput},
     tensor::{Elements, Output},
     text::{LABEL, Labels, SCORE, STANDING, TOKENS, TextMalformed, UNKNOWN},
@@ -18,6 +19,8 @@ pub struct Told<'a> {
     pub unknown: Option<&'a [u32]>,
     /// Whether to believe the labels of each, where that is known.
     pub standings: Option<&'a [String]>,
+    /// Why each got its best label, where it was found out.
+    pub explanations: Option<&'a [Explanation]>,
 }
 
 /// The outputs that are wanted of an answer.
@@ -74,12 +77,17 @@ impl Wanted {
         Ok(Self { outputs: outputs.iter().map(read).collect::<Result<_, _>>()?, binary })
     }
 
+    /// Whether an output is asked for by its name.
+    pub fn asks_for(&self, name: &str) -> bool {
+        self.outputs.iter().any(|output| output.name == name)
+    }
+
     /// The outputs of classified texts: for each text its labels, best first, how many tokens were
     /// read, and, for who asks for it, what else is told. `order` is the bundle's order of labels.
     pub fn classified(
         &self,
         results: &[Labels],
-        Told { tokens, unknown, standings }: Told<'_>,
+        Told { tokens, unknown, standings, explanations }: Told<'_>,
         order: &[String],
     ) -> Result<Vec<Output>, TextMalformed> {
         let shape = vec![results.len(), results.first().map_or(0, Vec::len)];
@@ -102,6 +110,12 @@ impl Wanted {
             (STANDING, _) => {
                 let standings = Elements::Bytes(standings?.to_vec());
                 Some((STANDING, (vec![tokens.len()], standings)))
+            }
+            (EXPLANATION, _) => {
+                // Names and finite numbers always have a JSON form.
+                let text = |one| serde_json::to_string(one).unwrap_or_default();
+                let texts = explanations?.iter().map(text).collect();
+                Some((EXPLANATION, (vec![tokens.len()], Elements::Bytes(texts))))
             }
             _ => None,
         })
@@ -165,7 +179,12 @@ mod tests {
     fn answer(wanted: &Wanted) -> Result<Vec<Output>, TextMalformed> {
         let labels = vec![("b".to_owned(), 0.75), ("a".to_owned(), 0.25)];
         let standings = ["sure".to_owned()];
-        let told = Told { tokens: &[3], unknown: Some(&[1]), standings: Some(&standings) };
+        let told = Told {
+            tokens: &[3],
+            unknown: Some(&[1]),
+            standings: Some(&standings),
+            explanations: None,
+        };
         wanted.classified(&[labels], told, &["a", "b"].map(str::to_owned))
     }
 
@@ -180,7 +199,10 @@ mod tests {
             some.iter().map(|o| (o.name, o.binary)).collect::<Vec<_>>(),
             [(SCORE, true), (LABEL, false), (STANDING, true)]
         );
-        assert!(answer(&wanted(json!({}), json!([{"name": "logits"}])).unwrap()).is_err());
+        for missing in ["logits", "explanation"] {
+            let wanted = wanted(json!({}), json!([{"name": missing}])).unwrap();
+            assert!(wanted.asks_for(missing) && answer(&wanted).is_err());
+        }
     }
 
     #[test]

@@ -221,7 +221,7 @@ fn leaf(index: u64, begin: Timestamp) -> Result<Leaf, Fault> {
             others: Vec::new(),
             transfer: None,
             names: None,
-            usage: Usage { items: 1, characters: 80, tokens: 20 },
+            usage: Usage { items: 1, characters: 80, tokens: 20, ..Usage::default() },
             cost: Money::new(200, Currency::Eur),
             sealed: None,
             timings: Timings { decide_us: 30, record_us: 900, forward_us: 4_000 },

@@ -35,11 +35,14 @@ impl Profile {
 
 /// Builds the three programs.
 pub(crate) fn programs(profile: Profile) -> anyhow::Result<()> {
-    let mut arguments = vec!["build", "--locked"];
-    if profile == Profile::Release {
-        arguments.push("--release");
-    }
-    arguments.extend(["-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"]);
+    let arguments = match profile {
+        // As the tests build it, so that nothing is built twice.
+        Profile::Dev => vec!["build", "--locked", "--workspace"],
+        Profile::Release => {
+            let packages = ["-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"];
+            ["build", "--locked", "--release"].into_iter().chain(packages).collect()
+        }
+    };
     println!("programs: cargo {}", arguments.join(" "));
     openly(command("cargo", &arguments))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::{
+    build::Profile,
     place,
     step::{command, openly, output},
 };
@@ -18,9 +19,12 @@ pub(crate) const GENERATED: [&str; 4] = [
 /// Makes all of them again.
 pub(crate) fn run() -> anyhow::Result<()> {
     for service in ["control", "gateway"] {
-        let package = format!("reeve-{service}");
-        let openapi = ["run", "-q", "-p", package.as_str(), "--example", "openapi"];
-        let document = output(command("cargo", &openapi))?;
+        // Of the whole workspace, as the tests build it: what a package alone has chosen of its
+        // dependencies' features would have most of them built again.
+        let example = format!("{service}_openapi");
+        openly(command("cargo", &["build", "-q", "--workspace", "--example", &example]))?;
+        let program = Profile::Dev.program("examples").join(&example);
+        let document = output(command(&program.to_string_lossy(), &[]))?;
         fs::write(place::root().join(format!("services/{service}/openapi.json")), document)?;
     }
     if !place::console().join("node_modules").exists() {

@@ -16,7 +16,11 @@ type Plan = {
   concurrency: number;
   monthly_items: number;
   monthly_budget?: Schema['Amount'] | null;
-  prices: { per_item: Schema['Amount']; per_thousand_characters: Schema['Amount'] };
+  prices: {
+    per_item: Schema['Amount'];
+    per_thousand_characters: Schema['Amount'];
+    per_explanation?: Schema['Amount'];
+  };
 };
 
 export function Policy() {
@@ -141,6 +145,7 @@ export function Policy() {
                             'budget',
                             'perItem',
                             'perThousand',
+                            'perExplanation',
                           ].map((name) => (
                             <Table.Th key={name}>{t(`field.${name}`)}</Table.Th>
                           ))}
@@ -159,6 +164,7 @@ export function Policy() {
                             <Table.Td>
                               {money(plan.prices.per_thousand_characters, i18n.language)}
                             </Table.Td>
+                            <Table.Td>{money(plan.prices.per_explanation, i18n.language)}</Table.Td>
                           </Table.Tr>
                         ))}
                       </Table.Tbody>

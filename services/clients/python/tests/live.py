@@ -62,6 +62,8 @@ def open_scene():
         assert refused(lambda: reeve.classify("twice", model=MODEL, idempotency_key="k1")).status == 409
         denied = refused(lambda: reeve.classify("hello", model=MODEL, purpose="social-scoring"))
         assert (denied.status, denied.code) == (403, "denied-by-policy") and denied.rules, denied
+        unscoped = refused(lambda: reeve.classify("why", model=MODEL, explain=True))
+        assert (unscoped.status, unscoped.code) == (403, "missing-scope"), unscoped
         invalid = refused(lambda: reeve.classify([], model=MODEL))
         assert invalid.errors[0]["field"] == "input", invalid.errors
 

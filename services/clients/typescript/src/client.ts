@@ -19,6 +19,8 @@ export type Asking = {
   model: string;
   /** How many labels for each text, best first. */
   topK?: number;
+  /** Whether to say which parts of each text spoke for its best label: of at most 16 texts. */
+  explain?: boolean;
   purpose?: string;
   /** An opaque id of the person that the text is about. */
   subject?: string;
@@ -61,7 +63,8 @@ export class Reeve {
     if (asking.subject !== undefined) headers['Reeve-Subject'] = asking.subject;
     if (asking.subjectCountry !== undefined) headers['Reeve-Subject-Country'] = asking.subjectCountry;
     if (asking.consents?.length) headers['Reeve-Consents'] = asking.consents.join(',');
-    const body = JSON.stringify({ model: asking.model, input: texts, top_k: asking.topK ?? 1 });
+    const { model, topK = 1, explain = false } = asking;
+    const body = JSON.stringify({ model, input: texts, top_k: topK, explain });
     const { timeout, signal } = asking;
     return this.#call('/v1/classify', { method: 'POST', headers, body, timeout, signal });
   }

@@ -243,7 +243,10 @@ export interface components {
              * @default 1
              */
             top_k: number;
-            /** @description Whether to say which parts of the text mattered. */
+            /**
+             * @description Whether to say which parts of each text spoke for its best label. It takes the scope
+             *     `explain`, has a price of its own, and is done for at most 16 texts in one call.
+             */
             explain?: boolean;
         };
         /** @description One of the caller's own decisions, explained. */
@@ -272,6 +275,36 @@ export interface components {
              *     ways in which the call would have been allowed; none if policy was not asked.
              */
             explanation?: Record<string, never> | null;
+        };
+        /** @description What each token of a text adds to the logit of its best label. */
+        ExplanationView: {
+            /**
+             * @description `integrated-gradients` (Sundararajan et al. 2017), or `occlusion` where a model has no
+             *     gradients: how far the logit falls when the token is left out.
+             */
+            method: string;
+            /** @description The tokens that the model read, in order. */
+            tokens: components["schemas"]["TokenView"][];
+            /**
+             * Format: float
+             * @description What belongs to no token.
+             */
+            rest: number;
+            /**
+             * Format: float
+             * @description The label's logit for the text.
+             */
+            logit: number;
+            /**
+             * Format: float
+             * @description Its logit for nothing.
+             */
+            baseline: number;
+            /**
+             * Format: float
+             * @description How far the sum of all scores is from `logit - baseline`, as a share of it; 0 is complete.
+             */
+            error: number;
         };
         /** @description A field of the request that is not valid. */
         FieldError: {
@@ -485,6 +518,12 @@ export interface components {
             score: number;
             /** @description The best `top_k` labels, best first. */
             labels: components["schemas"]["LabelScore"][];
+            /**
+             * @description Whether to believe the best label: `sure`; `unsure`, if it is less probable than the model's
+             *     card asks for; `out-of-scope`, if the text is of nothing that the model knows.
+             */
+            standing?: string | null;
+            explanation?: components["schemas"]["ExplanationView"] | null;
         };
         /** @description A policy rule and what the tenant is told of it. */
         RuleReason: {
@@ -499,6 +538,21 @@ export interface components {
             error_type: string;
             code: string;
             decision_id: string;
+        };
+        /** @description What a token adds. */
+        TokenView: {
+            /**
+             * @description Its first character, in Unicode code points of the text as it was sent. What was redacted
+             *     is one token, from its first character to its last.
+             */
+            start: number;
+            /** @description Behind its last. */
+            end: number;
+            /**
+             * Format: float
+             * @description Above 0 speaks for the label, below against it.
+             */
+            score: number;
         };
         /** @description One day's usage of one model in one region. */
         UsageDay: {
@@ -540,6 +594,11 @@ export interface components {
              * @description Tokens that the model read.
              */
             tokens: number;
+            /**
+             * Format: int64
+             * @description Texts whose label was explained.
+             */
+            explained: number;
             /** @description The price. */
             cost: Record<string, never>;
         };

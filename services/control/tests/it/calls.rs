@@ -128,7 +128,7 @@ pub(crate) fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         others: Vec::new(),
         transfer: None,
         names: None,
-        usage: Usage { items: 2, characters: 30, tokens: 9 },
+        usage: Usage { items: 2, characters: 30, tokens: 9, ..Usage::default() },
         cost: Money::new(400, Currency::Eur),
         sealed: None,
         timings: Timings { decide_us: 11, record_us: 22, forward_us: 33 },

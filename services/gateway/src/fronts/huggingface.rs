@@ -87,6 +87,7 @@ impl Front for HuggingFace {
             texts: request.inputs.into_vec(),
             field: "inputs",
             wanted,
+            explain: false,
             form: Box::new(HuggingFace),
         })
     }

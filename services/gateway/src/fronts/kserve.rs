@@ -115,6 +115,7 @@ impl Front for KServe {
             texts: texts.collect(),
             field: "instances",
             wanted: Wanted::Best(1),
+            explain: false,
             form: Box::new(KServe),
         })
     }

@@ -16,7 +16,10 @@ use std::fmt::Debug;
 
 use actix_web::{HttpRequest, HttpResponse, web, web::Bytes};
 use reeve_domain::{Code, DecisionId, Money, Timestamp, Usage};
-use reeve_protocol::text::Labels;
+use reeve_protocol::{
+    explanation::Explanation,
+    text::{Labels, Standing},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -73,6 +76,8 @@ pub(crate) struct Question {
     /// Where the texts stood, for a refusal to name.
     pub(crate) field: &'static str,
     pub(crate) wanted: Wanted,
+    /// Whether it is to be said why each text got its best label.
+    pub(crate) explain: bool,
     /// What is remembered of the question to answer it.
     pub(crate) form: Box<dyn Form>,
 }
@@ -101,6 +106,10 @@ pub(crate) struct Classification<'a> {
     pub(crate) results: Vec<Labels>,
     /// For each text how many tokens were read.
     pub(crate) tokens: &'a [u32],
+    /// For each text whether to believe its first label, where the pod tells.
+    pub(crate) standings: &'a [Standing],
+    /// For each text why it got its best label, where that was asked.
+    pub(crate) explanations: Vec<Explanation>,
     pub(crate) usage: &'a Usage,
     pub(crate) cost: Money,
     pub(crate) took: std::time::Duration,
@@ -221,13 +230,15 @@ pub(crate) mod testing {
         let at = Timestamp::from_micros(1_700_000_000_000_000);
         let tokens = vec![3; results.len()];
         let count = u64::try_from(results.len()).unwrap();
-        let usage = Usage { items: count, characters: 20, tokens: 3 * count };
+        let usage = Usage { items: count, characters: 20, tokens: 3 * count, ..Usage::default() };
         question.form.write(Classification {
             id: SeededEntropy::new(1).decision_id(at),
             at,
             model: &model,
             results,
             tokens: &tokens,
+            standings: &[],
+            explanations: Vec::new(),
             usage: &usage,
             cost: Money::default(),
             took: std::time::Duration::from_millis(7),

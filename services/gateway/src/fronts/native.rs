@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web, web::Bytes};
 use reeve_domain::Money;
+use reeve_protocol::{
+    explanation::{Explanation, TokenScore},
+    text::{Labels, Standing},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -30,7 +34,8 @@ pub(crate) struct ClassifyRequest {
     #[serde(default = "one")]
     #[schema(default = 1, minimum = 1, maximum = 1000)]
     top_k: u32,
-    /// Whether to say which parts of the text mattered.
+    /// Whether to say which parts of each text spoke for its best label. It takes the scope
+    /// `explain`, has a price of its own, and is done for at most 16 texts in one call.
     #[serde(default)]
     explain: bool,
 }
@@ -86,6 +91,43 @@ pub(crate) struct ResultView {
     pub score: f32,
     /// The best `top_k` labels, best first.
     pub labels: Vec<LabelScore>,
+    /// Whether to believe the best label: `sure`; `unsure`, if it is less probable than the model's
+    /// card asks for; `out-of-scope`, if the text is of nothing that the model knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<&'static str>,
+    /// Why the text got its best label, where `explain` was true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ExplanationView>,
+}
+
+/// What each token of a text adds to the logit of its best label.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplanationView {
+    /// `integrated-gradients` (Sundararajan et al. 2017), or `occlusion` where a model has no
+    /// gradients: how far the logit falls when the token is left out.
+    pub method: String,
+    /// The tokens that the model read, in order.
+    pub tokens: Vec<TokenView>,
+    /// What belongs to no token.
+    pub rest: f32,
+    /// The label's logit for the text.
+    pub logit: f32,
+    /// Its logit for nothing.
+    pub baseline: f32,
+    /// How far the sum of all scores is from `logit - baseline`, as a share of it; 0 is complete.
+    pub error: f32,
+}
+
+/// What a token adds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenView {
+    /// Its first character, in Unicode code points of the text as it was sent. What was redacted
+    /// is one token, from its first character to its last.
+    pub start: usize,
+    /// Behind its last.
+    pub end: usize,
+    /// Above 0 speaks for the label, below against it.
+    pub score: f32,
 }
 
 /// A label and its probability.
@@ -106,6 +148,8 @@ pub(crate) struct UsageView {
     pub characters: u64,
     /// Tokens that the model read.
     pub tokens: u64,
+    /// Texts whose label was explained.
+    pub explained: u64,
     /// The price.
     #[schema(value_type = Object)]
     pub cost: Money,
@@ -190,16 +234,13 @@ impl Front for Native {
         if !(1..=1_000).contains(&request.top_k) {
             return Err(Misread::field("top_k", "must be a number from 1 to 1000"));
         }
-        if request.explain {
-            let message = "this model offers no explanations; leave it out or say false";
-            return Err(Misread::field("explain", message));
-        }
         Ok(Question {
             model: Some(request.model),
             version: None,
             texts: request.input.into_vec(),
             field: "input",
             wanted: Wanted::Best(request.top_k),
+            explain: request.explain,
             form: Box::new(Native),
         })
     }
@@ -219,11 +260,12 @@ impl Form for Native {
                 version: facts.version.clone(),
                 digest: facts.digest.to_string(),
             },
-            results: answer.results.into_iter().map(result).collect(),
+            results: results(answer.results, answer.standings, answer.explanations),
             usage: UsageView {
                 items: answer.usage.items,
                 characters: answer.usage.characters,
                 tokens: answer.usage.tokens,
+                explained: answer.usage.explained,
                 cost: answer.cost,
             },
             governance: (answer.governance)(),
@@ -231,12 +273,34 @@ impl Form for Native {
     }
 }
 
-fn result(labels: Vec<(String, f32)>) -> ResultView {
-    let labels: Vec<_> =
-        labels.into_iter().map(|(label, score)| LabelScore { label, score }).collect();
-    let (label, score) =
-        labels.first().map(|best| (best.label.clone(), best.score)).unwrap_or_default();
-    ResultView { label, score, labels }
+fn results(
+    results: Vec<Labels>,
+    standings: &[Standing],
+    explanations: Vec<Explanation>,
+) -> Vec<ResultView> {
+    let mut explanations = explanations.into_iter();
+    let one = |(index, labels): (usize, Labels)| {
+        let labels: Vec<_> =
+            labels.into_iter().map(|(label, score)| LabelScore { label, score }).collect();
+        let (label, score) =
+            labels.first().map(|best| (best.label.clone(), best.score)).unwrap_or_default();
+        let standing = standings.get(index).copied().map(Standing::as_str);
+        ResultView { label, score, labels, standing, explanation: explanations.next().map(view) }
+    };
+    results.into_iter().enumerate().map(one).collect()
+}
+
+fn view(of: Explanation) -> ExplanationView {
+    let token =
+        |token: TokenScore| TokenView { start: token.start, end: token.end, score: token.score };
+    ExplanationView {
+        method: of.method,
+        tokens: of.tokens.into_iter().map(token).collect(),
+        rest: of.rest,
+        logit: of.logit,
+        baseline: of.baseline,
+        error: of.error,
+    }
 }
 
 /// Names the field that kept a well-formed JSON body from being a request.

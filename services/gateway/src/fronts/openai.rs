@@ -110,6 +110,7 @@ impl Front for OpenAi {
             texts: texts(request.input)?,
             field: "input",
             wanted: Wanted::All,
+            explain: false,
             form: Box::new(OpenAi),
         })
     }

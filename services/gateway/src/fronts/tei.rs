@@ -74,6 +74,7 @@ impl Front for Tei {
             texts,
             field: "inputs",
             wanted: Wanted::All,
+            explain: false,
             form: Box::new(form),
         })
     }

@@ -105,6 +105,7 @@ impl Front for Vllm {
             texts: request.input.into_vec(),
             field: "input",
             wanted: Wanted::All,
+            explain: false,
             form: Box::new(Vllm),
         })
     }

@@ -1,8 +1,10 @@
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, ops::Range, time::Duration};
 
 use actix_web::web::Bytes;
-use reeve_domain::{Code, PodId, Region};
+use reeve_domain::{Action, Code, PodId, Region};
+use reeve_privacy::CleanText;
 use reeve_protocol::{
+    explanation::TokenScore,
     plain,
     text::{LABEL, TextMalformed, TextRequest, TextResponse},
 };
@@ -51,22 +53,51 @@ async fn classify(gate: &Gate, named: &Named) -> Result<Inferred, Failure> {
     let texts: Vec<&str> = clean.texts.iter().map(|text| text.as_str()).collect();
     let (items, top_k) = (texts.len(), clean.top_k);
     let request = TextRequest { texts, top_k };
-    let body = Bytes::from(request.asking_for(&TextResponse::OUTPUTS));
+    // Places in a text, of which none has more.
+    let lengths: Option<Vec<usize>> = (clean.input.action == Action::Explain)
+        .then(|| request.texts.iter().map(|text| text.chars().count()).collect());
+    let outputs: &[&str] =
+        if lengths.is_some() { &TextResponse::EXPLAINED } else { &TextResponse::OUTPUTS };
+    let body = Bytes::from(request.asking_for(outputs));
     let errand = Errand {
         model: clean.model.facts.name.as_str(),
         decision: clean.from.head.id.to_string(),
         body: &|speaks| match speaks {
             Speaks::Reeve => Some(body.clone()),
-            Speaks::Plain => Some(Bytes::from(plain::request(&request))),
+            // Other servers of the protocol explain nothing.
+            Speaks::Plain => lengths.is_none().then(|| Bytes::from(plain::request(&request))),
         },
         read: &|speaks, bytes| match speaks {
-            Speaks::Reeve => TextResponse::parse(bytes, items)
+            Speaks::Reeve => lengths
+                .as_ref()
+                .map_or_else(
+                    || TextResponse::parse(bytes, items),
+                    |lengths| TextResponse::parse_explained(bytes, lengths),
+                )
                 .and_then(|answer| with_known_labels(answer, &clean.model.labels, top_k)),
             Speaks::Plain => plain::parse(bytes, items, top_k, &clean.model.labels),
         },
         most: ANSWER_LIMIT_PER_TEXT.saturating_mul(items.max(1)),
     };
-    ask(gate, clean, &clean.model.facts, &errand).await
+    let mut answered = ask(gate, clean, &clean.model.facts, &errand).await?;
+    for (explanation, text) in answered.response.explanations.iter_mut().zip(&clean.texts) {
+        explanation.tokens = as_it_came(text, &explanation.tokens);
+    }
+    Ok(answered)
+}
+
+/// Tokens by their places in the text as it came. Those of what stands in a redacted value's place
+/// become one.
+fn as_it_came(text: &CleanText, tokens: &[TokenScore]) -> Vec<TokenScore> {
+    let mut all: Vec<TokenScore> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let Range { start, end } = text.origin(token.range());
+        match all.last_mut() {
+            Some(last) if last.start == start && last.end == end => last.score += token.score,
+            _ => all.push(TokenScore { start, end, score: token.score }),
+        }
+    }
+    all
 }
 
 /// A pod that answers with labels that the model does not have, or with more than were asked for,

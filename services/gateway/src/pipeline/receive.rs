@@ -4,6 +4,7 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use reeve_domain::{Action, Code, Digest, ModelVersion, Routed};
 use reeve_privacy::RawText;
+use reeve_protocol::explanation::MOST_EXPLAINED;
 
 use super::{authenticate::Authenticated, refuse::Refused};
 use crate::{
@@ -41,10 +42,19 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
     let body = read(gate, &mut caller).await?;
     let head = &caller.head;
     let request = head.idempotency_key.is_some().then(|| asked(&caller, &body));
-    let Question { model, version, texts, field, wanted, form } =
+    let Question { model, version, texts, field, wanted, explain, form } =
         head.front.read(&head.target, body).map_err(|misread| caller.misread(misread))?;
+    let (action, caller) = if explain {
+        (Action::Explain, caller.needs(Action::Explain.as_str())?)
+    } else {
+        (Action::Classify, caller)
+    };
     if texts.is_empty() || texts.len() > MAX_ITEMS {
         let message = format!("must be one text or 1 to {MAX_ITEMS} texts");
+        return Err(caller.refused(Code::InvalidRequest).field(field, message));
+    }
+    if explain && texts.len() > MOST_EXPLAINED {
+        let message = format!("may have at most {MOST_EXPLAINED} texts if they are explained");
         return Err(caller.refused(Code::InvalidRequest).field(field, message));
     }
     let Chosen { version: model, routed, mirror } =
@@ -60,7 +70,7 @@ pub async fn receive(gate: &Gate, caller: Authenticated) -> Result<Received, Box
     };
     Ok(Received {
         from: caller,
-        action: Action::Classify,
+        action,
         model,
         routed,
         mirror,

@@ -18,6 +18,7 @@ use crate::{
 /// key.
 pub fn respond(gate: &Gate, mut settled: Settled) -> HttpResponse {
     let results = std::mem::take(&mut settled.inferred.response.results);
+    let explanations = std::mem::take(&mut settled.inferred.response.explanations);
     let claim = settled.claim.take();
     let head = &settled.from.head;
     let written = settled.form.write(Classification {
@@ -26,6 +27,8 @@ pub fn respond(gate: &Gate, mut settled: Settled) -> HttpResponse {
         model: &settled.model,
         results,
         tokens: &settled.inferred.response.tokens,
+        standings: &settled.inferred.response.standings,
+        explanations,
         usage: &settled.usage,
         cost: settled.cost,
         took: settled.took,

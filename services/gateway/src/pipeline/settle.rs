@@ -179,5 +179,6 @@ fn used(clean: &Clean, inferred: &Inferred) -> Usage {
         items: clean.input.items,
         characters: clean.input.characters,
         tokens: inferred.response.tokens.iter().map(|tokens| u64::from(*tokens)).sum(),
+        explained: u64::try_from(inferred.response.explanations.len()).unwrap_or(u64::MAX),
     }
 }

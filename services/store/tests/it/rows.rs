@@ -114,7 +114,7 @@ pub fn outcome(number: u128, tenant: &str, seconds: i64) -> Record {
         others: Vec::new(),
         transfer: None,
         names: None,
-        usage: Usage { items: 2, characters: 30, tokens: 9 },
+        usage: Usage { items: 2, characters: 30, tokens: 9, ..Usage::default() },
         cost: Money::new(400, Currency::Eur),
         sealed: None,
         timings: reeve_domain::Timings::default(),

@@ -108,9 +108,9 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Vec<Figu
 }
 
 fn reeve(scratch: &Path) -> anyhow::Result<PathBuf> {
-    let arguments = ["build", "--release", "-p", "reeve-privacy", "--example", "measure"];
+    let arguments = ["build", "--release", "-p", "reeve-privacy", "--example", "scanning"];
     quietly(command("cargo", &arguments), &scratch.join("build.txt"))?;
-    Ok(place::target().join("release/examples/measure"))
+    Ok(place::target().join("release/examples/scanning"))
 }
 
 fn redact_core(scratch: &Path) -> anyhow::Result<PathBuf> {

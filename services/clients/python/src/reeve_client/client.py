@@ -24,6 +24,7 @@ def _question(
     texts: Texts,
     model: str,
     top_k: int,
+    explain: bool,
     purpose: str | None,
     subject: str | None,
     subject_country: str | None,
@@ -31,6 +32,8 @@ def _question(
     idempotency_key: str | None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     body = {"model": model, "input": texts if isinstance(texts, str) else list(texts), "top_k": top_k}
+    if explain:
+        body["explain"] = True
     headers = {
         "Idempotency-Key": idempotency_key or str(uuid.uuid4()),
         "Reeve-Purpose": purpose,
@@ -92,6 +95,7 @@ class Reeve(_Common):
         *,
         model: str,
         top_k: int = 1,
+        explain: bool = False,
         purpose: str | None = None,
         subject: str | None = None,
         subject_country: str | None = None,
@@ -99,9 +103,9 @@ class Reeve(_Common):
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Classified:
-        """Classifies a text, or up to 1,000 in their order."""
+        """Classifies a text, or up to 1,000 in their order; at most 16 if they are to be explained."""
         body, headers = _question(
-            texts, model, top_k, purpose, subject, subject_country, consents, idempotency_key
+            texts, model, top_k, explain, purpose, subject, subject_country, consents, idempotency_key
         )
         return self._call("POST", "/v1/classify", timeout, json=body, headers=headers)
 
@@ -170,6 +174,7 @@ class AsyncReeve(_Common):
         *,
         model: str,
         top_k: int = 1,
+        explain: bool = False,
         purpose: str | None = None,
         subject: str | None = None,
         subject_country: str | None = None,
@@ -177,9 +182,9 @@ class AsyncReeve(_Common):
         idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Classified:
-        """Classifies a text, or up to 1,000 in their order."""
+        """Classifies a text, or up to 1,000 in their order; at most 16 if they are to be explained."""
         body, headers = _question(
-            texts, model, top_k, purpose, subject, subject_country, consents, idempotency_key
+            texts, model, top_k, explain, purpose, subject, subject_country, consents, idempotency_key
         )
         return await self._call("POST", "/v1/classify", timeout, json=body, headers=headers)
 

@@ -110,12 +110,6 @@ class ReceiptView(TypedDict):
     checkpoint: str
 
 
-class ResultView(TypedDict):
-    label: str
-    score: float
-    labels: list[LabelScore]
-
-
 class RuleReason(TypedDict):
     id: str
     reason: str
@@ -126,6 +120,12 @@ class TeiError(TypedDict):
     error_type: str
     code: str
     decision_id: str
+
+
+class TokenView(TypedDict):
+    start: int
+    end: int
+    score: float
 
 
 class UsageDay(TypedDict):
@@ -148,6 +148,7 @@ class UsageView(TypedDict):
     items: int
     characters: int
     tokens: int
+    explained: int
     cost: dict[str, Any]
 
 
@@ -186,6 +187,15 @@ class ClassifyRequest(TypedDict, closed=True):
     explain: NotRequired[bool]
 
 
+class ExplanationView(TypedDict):
+    method: str
+    tokens: list[TokenView]
+    rest: float
+    logit: float
+    baseline: float
+    error: float
+
+
 class Governance(TypedDict):
     region: str
     policy: str
@@ -221,6 +231,14 @@ class Problem(TypedDict):
 class RefusedRegion(TypedDict):
     region: str
     rules: list[RuleReason]
+
+
+class ResultView(TypedDict):
+    label: str
+    score: float
+    labels: list[LabelScore]
+    standing: NotRequired[str | None]
+    explanation: NotRequired[ExplanationView | None]
 
 
 class VllmClassification(TypedDict):

@@ -102,6 +102,7 @@ pub(crate) fn question(
         texts: std::mem::take(&mut request.texts),
         field: "inputs",
         wanted: request.top_k.map_or(Wanted::All, Wanted::Best),
+        explain: false,
         form: form(request),
     })
 }
