@@ -77,7 +77,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     reeve.wait(&format!("{}/health/ready", demo.gateway))?;
     let key = demo.key("acme-eu")?;
     let call = format!("{}/v1/classify", demo.gateway);
-    wait_for_answer(&call, key)?;
+    wait_for_answer(&call, key, BODY)?;
 
     let bearer = format!("Bearer {key}");
     let path = "/v2/models/sample/infer";
@@ -119,7 +119,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
 }
 
 /// A copy of the default policy whose plan does not refuse what wrk asks for.
-fn lift_limits(home: &Path) -> anyhow::Result<()> {
+pub(super) fn lift_limits(home: &Path) -> anyhow::Result<()> {
     let bundle = home.join("policy");
     copy_dir(&place::root().join("policy/bundles/default"), &bundle)?;
     let file = bundle.join("bundle.toml");
@@ -150,9 +150,9 @@ fn lift_limits(home: &Path) -> anyhow::Result<()> {
     output(apply).map(drop)
 }
 
-fn wait_for_answer(url: &str, key: &str) -> anyhow::Result<()> {
+pub(super) fn wait_for_answer(url: &str, key: &str, body: &str) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
-    let body = serde_json::from_str(BODY).context("the body is JSON")?;
+    let body = serde_json::from_str(body).context("the body is JSON")?;
     loop {
         let answer = http::post(url, key, &body)?;
         if answer.status == 200 {
@@ -197,7 +197,7 @@ fn nginx_program() -> PathBuf {
     if debian.exists() { debian } else { PathBuf::from("nginx") }
 }
 
-fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(super) fn copy_dir(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -1,6 +1,7 @@
 //! `./x bench`: measures on this machine, everything on the loopback address.
 
 mod gateway;
+mod governed;
 mod ledger;
 mod load;
 mod machine;

@@ -1,5 +1,5 @@
 //! Other servers of the same network, each in its own process: FastAPI with and without a batcher,
-//! LitServe, and ONNX Runtime behind the same batcher.
+//! LitServe, TorchServe, and ONNX Runtime behind the same batcher.
 
 use std::{
     fs,
@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 
 use super::{
+    gateway::wait_for_answer,
     load::{Server, Target},
     pod::Running,
 };
@@ -29,6 +30,7 @@ pub(super) struct Peer {
     arguments: Vec<&'static str>,
     scratch: PathBuf,
     health: &'static str,
+    path: &'static str,
 }
 
 /// All that can be set up here, and what is left out and why.
@@ -41,7 +43,7 @@ pub(super) fn all(scratch: &Path) -> anyhow::Result<(Vec<Peer>, Vec<String>)> {
         Ok(python) => python,
         Err(fault) => return Ok((Vec::new(), vec![format!("all other servers: {fault:#}")])),
     };
-    let mut left_out = vec!["TorchServe: it needs a Java runtime".to_owned()];
+    let mut left_out = Vec::new();
     let torch = std::env::var_os("REEVE_TORCH").map(PathBuf::from);
     let has_torch = torch.as_deref().map(|site| link_torch(&python, site)).transpose()?.is_some();
     let peer = |name: &str, precision, script, arguments: &[&'static str], health| Peer {
@@ -52,6 +54,7 @@ pub(super) fn all(scratch: &Path) -> anyhow::Result<(Vec<Peer>, Vec<String>)> {
         arguments: arguments.to_vec(),
         scratch: scratch.to_owned(),
         health,
+        path: "/predict",
     };
     let fastapi = "fastapi_server.py";
     let mut peers = vec![
@@ -65,6 +68,13 @@ pub(super) fn all(scratch: &Path) -> anyhow::Result<(Vec<Peer>, Vec<String>)> {
         }
         peers.push(peer("FastAPI", "fp32", fastapi, &["torch", "fp32", "plain"], "/ready"));
         peers.push(peer("LitServe", "fp32", "litserve_server.py", &["fp32"], "/health"));
+        if output(command("java", &["-version"])).is_ok() {
+            let script = "torchserve_server.py";
+            let torchserve = peer("TorchServe", "fp32", script, &["fp32"], "/ping");
+            peers.push(Peer { path: "/predictions/article", ..torchserve });
+        } else {
+            left_out.push("TorchServe: it needs a Java runtime".to_owned());
+        }
     } else {
         left_out.push(
             "servers with torch: set REEVE_TORCH to the site-packages of a Python that has it"
@@ -120,9 +130,12 @@ impl Peer {
         let address = process::loopback(port);
         server.wait(&format!("http://{address}{}", self.health))?;
         let bodies = home.join("peer.jsonl");
-        let url = format!("http://{address}/predict");
+        let url = format!("http://{address}{}", self.path);
+        // Some say that they are well before their model is loaded.
+        let first = fs::read_to_string(&bodies)?;
+        wait_for_answer(&url, "", first.lines().next().unwrap_or_default())?;
         let target = Target::lines(&self.scratch.join("peer.lua"), url, &[], &bodies)?;
-        Ok(Running { server, target })
+        Ok(Running::pinned(server, target))
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Window,
+    Window, governed,
     load::{Server, Target},
     median, peers,
 };
@@ -63,9 +63,9 @@ pub(super) struct Forward {
 }
 
 /// Weights and texts that all servers get.
-struct Work {
-    texts: &'static str,
-    home: PathBuf,
+pub(super) struct Work {
+    pub(super) texts: &'static str,
+    pub(super) home: PathBuf,
 }
 
 /// Measures.
@@ -98,6 +98,18 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
             measure_one(&mut figures, work, ("reeve-pod", precision), &server, window)?;
         }
     }
+    for work in &works {
+        for precision in ["fp32", "bf16"] {
+            let server = governed::start(scratch, work, precision)?;
+            measure_one(
+                &mut figures,
+                work,
+                ("all of Reeve, both cores", precision),
+                &server,
+                window,
+            )?;
+        }
+    }
     figures.cold_start_ms = pods.cold_start(&works)?;
     let (peers, left_out) = peers::all(scratch)?;
     figures.left_out = left_out;
@@ -114,6 +126,17 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
 pub(super) struct Running {
     pub(super) server: Server,
     pub(super) target: Target,
+    /// Where the load stands; on any core if none.
+    pub(super) load_core: Option<&'static str>,
+    /// Another server that this one asks.
+    pub(super) behind: Option<Server>,
+}
+
+impl Running {
+    /// One that has a core of its own.
+    pub(super) const fn pinned(server: Server, target: Target) -> Self {
+        Self { server, target, load_core: Some(LOAD_CORE), behind: None }
+    }
 }
 
 fn measure_one(
@@ -123,7 +146,7 @@ fn measure_one(
     running: &Running,
     window: Window,
 ) -> anyhow::Result<()> {
-    running.target.load(Some(LOAD_CORE), 32, window.warm_up())?;
+    running.target.load(running.load_core, 32, window.warm_up())?;
     for connections in CONNECTIONS {
         let said = say::begin(&format!(
             "pod: {name} {precision}, {}, {connections} connections",
@@ -131,7 +154,11 @@ fn measure_one(
         ));
         let mut measured = Vec::new();
         for _ in 0..window.repetitions {
-            measured.push(running.target.load(Some(LOAD_CORE), connections, window.measured())?);
+            measured.push(running.target.load(
+                running.load_core,
+                connections,
+                window.measured(),
+            )?);
         }
         said.done();
         figures.lines.push(Line {
@@ -142,7 +169,12 @@ fn measure_one(
             per_second: median(measured.iter().map(|m| m.per_second).collect()),
             p50_us: median(measured.iter().map(|m| m.p50_us).collect()),
             p99_us: median(measured.iter().map(|m| m.p99_us).collect()),
-            memory_mb: running.server.memory_mb(),
+            memory_mb: match &running.behind {
+                None => running.server.memory_mb(),
+                Some(behind) => {
+                    running.server.memory_mb().zip(behind.memory_mb()).map(|(a, b)| a + b)
+                }
+            },
         });
     }
     Ok(())
@@ -168,7 +200,9 @@ fn make(texts: &'static str, home: &Path, lengths: Option<&Path>) -> anyhow::Res
         let input = json!({ "name": "text", "shape": [1], "datatype": "BYTES", "data": [text] });
         json!({ "parameters": { "top_k": 4 }, "inputs": [input] })
     };
+    let call = |text: Value| json!({ "model": "article", "input": text, "top_k": 4 });
     fs::write(home.join("pod.jsonl"), lines("texts.jsonl", pod)?)?;
+    fs::write(home.join("governed.jsonl"), lines("texts.jsonl", call)?)?;
     fs::write(home.join("peer.jsonl"), lines("ids.jsonl", |ids| json!({ "ids": ids }))?)?;
     Ok(Work { texts, home: home.to_owned() })
 }
@@ -200,6 +234,16 @@ fn forward(work: &Work, precision: &'static str, window: Window) -> anyhow::Resu
     Ok(Forward { texts: work.texts, precision, per_second })
 }
 
+/// A pod with one worker that takes the warrants of the instance in `instance`.
+pub(super) fn pod_command(instance: &Path, work: &Path, precision: &str, address: &str) -> Command {
+    let mut pod = Command::new(Profile::Release.program("reeve-pod"));
+    pod.arg("--bundle").arg(work.join("bundle"));
+    pod.arg("--warrant-key").arg(instance.join("secrets/warrant.pub"));
+    pod.args(["--region", "eu-west", "--listen", address, "--workers", "1"]);
+    pod.args(["--precision", precision, "--log", "warn"]);
+    pod
+}
+
 /// Pods that only the measurement calls.
 struct Pods {
     home: PathBuf,
@@ -221,19 +265,10 @@ impl Pods {
         Ok(output(warrant)?.trim().to_owned())
     }
 
-    fn command(&self, work: &Work, precision: &str, address: &str) -> Command {
-        let mut pod = Command::new(Profile::Release.program("reeve-pod"));
-        pod.arg("--bundle").arg(work.home.join("bundle"));
-        pod.arg("--warrant-key").arg(self.home.join("secrets/warrant.pub"));
-        pod.args(["--region", "eu-west", "--listen", address, "--workers", "1"]);
-        pod.args(["--precision", precision, "--log", "warn"]);
-        pod
-    }
-
     fn start(&self, work: &Work, precision: &str) -> anyhow::Result<Running> {
         let [port] = process::free_ports()?;
         let address = process::loopback(port).to_string();
-        let pod = self.command(work, precision, &address);
+        let pod = pod_command(&self.home, &work.home, precision, &address);
         let mut server = Server::start(&pod, Some(CORE), &self.home.join("pod.log"))?;
         server.wait(&format!("http://{address}/v2/health/ready"))?;
         let warrant = self.warrant(work)?;
@@ -241,7 +276,7 @@ impl Pods {
         let headers = [("Reeve-Warrant", warrant.as_str())];
         let bodies = work.home.join("pod.jsonl");
         let target = Target::lines(&self.home.join("pod.lua"), url, &headers, &bodies)?;
-        Ok(Running { server, target })
+        Ok(Running::pinned(server, target))
     }
 
     /// The median of starts on both cores, files in memory.
@@ -253,7 +288,7 @@ impl Pods {
         for _ in 0..9 {
             let [port] = process::free_ports()?;
             let address = process::loopback(port).to_string();
-            let pod = self.command(work, "fp32", &address);
+            let pod = pod_command(&self.home, &work.home, "fp32", &address);
             times.push(peers::first_answer(&pod, &address, &warrant, &work.home)?);
         }
         said.done();

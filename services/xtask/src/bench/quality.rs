@@ -61,7 +61,8 @@ struct Set {
     arguments: Vec<String>,
 }
 
-const SEEDS: [&str; 3] = ["1", "2", "3"];
+/// Seeds that no setting was chosen by.
+const SEEDS: [&str; 3] = ["11", "12", "13"];
 
 /// Measures; nothing where the data are not beside the checkout.
 pub(super) fn measure(scratch: &Path, quick: bool) -> anyhow::Result<Vec<Figures>> {
@@ -158,8 +159,8 @@ fn clinc(file: &Path, scratch: &Path) -> anyhow::Result<Vec<String>> {
     let all: BTreeMap<String, Vec<(String, String)>> = serde_json::from_slice(&fs::read(file)?)?;
     // What may be lost is a point on the test split; a threshold from the validation split has a
     // spread, so less of it is spent there.
-    let mut arguments =
-        ["--out-of-scope-label", "oos", "--in-scope-loss", "0.006"].map(str::to_owned).to_vec();
+    let rule = "--out-of-scope-label oos --outlier-weight 0.5 --in-scope-loss 0.008";
+    let mut arguments: Vec<String> = rule.split(' ').map(str::to_owned).collect();
     for (split, option) in [("train", "--data"), ("val", "--validation"), ("test", "--test")] {
         let mut lines = String::new();
         for name in [split.to_owned(), format!("oos_{split}")] {

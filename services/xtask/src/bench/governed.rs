@@ -1,0 +1,47 @@
+//! The whole of Reeve with everything on, in front of a pod with the article's network: gateway, pod,
+//! worker, control plane and the load share both cores.
+
+use std::{fs, path::Path};
+
+use super::{
+    gateway::{copy_dir, lift_limits, wait_for_answer},
+    load::{Server, Target},
+    pod::{Running, Work, pod_command},
+};
+use crate::{
+    build::Profile,
+    process,
+    up::{self, Ports},
+};
+
+/// Starts all of it; calls are answered when this returns.
+pub(super) fn start(scratch: &Path, work: &Work, precision: &str) -> anyhow::Result<Running> {
+    let home = scratch.join(format!("governed-{precision}-{}", work.texts.replace(' ', "-")));
+    fs::create_dir_all(home.join("models"))?;
+    copy_dir(&work.home.join("bundle"), &home.join("models/sample"))?;
+    let [gateway, control, pod, grpc] = process::free_ports()?;
+    let ports = Ports { gateway, control, pods: [pod, pod], grpc };
+    let address = process::loopback(pod).to_string();
+    let pods = [format!("http://{address}"), format!("http://{address}")];
+    let demo = up::prepare(Profile::Release, &home, &ports, &pods)?;
+    lift_limits(&home)?;
+    let pod = pod_command(&home, &work.home, precision, &address);
+    let mut pod = Server::start(&pod, None, &home.join("pod.log"))?;
+    pod.wait(&format!("http://{address}/v2/health/ready"))?;
+    let mut serve = up::serve(Profile::Release, &home);
+    serve.env("REEVE_GATEWAY__WORKERS", "1");
+    let mut server = Server::start(&serve, None, &home.join("reeve.log"))?;
+    server.wait(&format!("{}/health/ready", demo.gateway))?;
+    let (key, call) = (demo.key("acme-eu")?, format!("{}/v1/classify", demo.gateway));
+    let bodies = work.home.join("governed.jsonl");
+    let first = fs::read_to_string(&bodies)?;
+    wait_for_answer(&call, key, first.lines().next().unwrap_or_default())?;
+    let bearer = format!("Bearer {key}");
+    let target = Target::lines(
+        &home.join("calls.lua"),
+        call,
+        &[("Authorization", bearer.as_str())],
+        &bodies,
+    )?;
+    Ok(Running { server, target, load_core: None, behind: Some(pod) })
+}
