@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -81,7 +83,9 @@ def main():
     arguments = ["--start", "--foreground", "--ncs", "--disable-token-auth"]
     arguments += ["--ts-config", str(home / "config.properties"), "--model-store", str(home)]
     arguments += ["--log-config", str(home / "log4j2.xml")]
-    os.execv(program, [str(program), *arguments])
+    # What is told to end would leave the Java runtime behind.
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    sys.exit(subprocess.call([str(program), *arguments]))
 
 
 if __name__ == "__main__":
