@@ -8,6 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -180,6 +184,8 @@ impl Drop for Server {
         if stopped.is_err() {
             drop(self.child.kill());
         }
+        // Workers that it left behind would take part in what is measured next.
+        drop(killpg(Pid::from_raw(pid), Signal::SIGKILL));
         drop(self.child.wait());
     }
 }

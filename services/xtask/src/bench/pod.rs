@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Window, governed,
-    load::{Server, Target},
+    load::{Measured, Server, Target},
     median, peers,
 };
 use crate::{
@@ -52,13 +52,17 @@ pub(super) struct Line {
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) memory_mb: Option<u64>,
+    /// How many times as fast the pod of the same precision is, in the same turn.
+    pub(super) pod_is_faster: Option<f64>,
+    /// The share of the bare pass's rate, in the same turn, at its best size of a batch.
+    pub(super) of_bare: Option<f64>,
 }
 
 /// The forward pass in a loop, on one core.
 #[derive(Debug, Serialize)]
 pub(super) struct Forward {
     pub(super) texts: &'static str,
-    pub(super) precision: &'static str,
+    pub(super) precision: String,
     pub(super) per_second: BTreeMap<u32, f64>,
 }
 
@@ -86,39 +90,29 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
         cold_start_ms: 0.0,
         left_out: Vec::new(),
     };
-    for work in &works {
-        for precision in ["libtorch", "fp32", "bf16", "int8"] {
-            figures.forward.push(forward(work, precision, window)?);
-        }
-    }
     let pods = Pods::new(scratch)?;
-    for work in &works {
-        for precision in PRECISIONS {
-            let server = pods.start(work, precision)?;
-            measure_one(&mut figures, work, ("reeve-pod", precision), &server, window)?;
-        }
-    }
-    for work in &works {
-        for precision in ["fp32", "bf16"] {
-            let server = governed::start(scratch, work, precision)?;
-            measure_one(
-                &mut figures,
-                work,
-                ("all of Reeve, both cores", precision),
-                &server,
-                window,
-            )?;
-        }
-    }
-    figures.cold_start_ms = pods.cold_start(&works)?;
     let (peers, left_out) = peers::all(scratch)?;
     figures.left_out = left_out;
-    for peer in peers {
-        for work in &works {
-            let server = peer.start(&work.home, CORE)?;
-            measure_one(&mut figures, work, (&peer.name, peer.precision), &server, window)?;
+    for work in &works {
+        // All stand on the same core, and only the one that is asked does anything.
+        let mut all = Vec::new();
+        for precision in PRECISIONS {
+            all.push(Contender::new(POD, precision, pods.start(work, precision)?));
         }
+        for peer in &peers {
+            all.push(Contender::new(&peer.name, peer.precision, peer.start(&work.home, CORE)?));
+        }
+        by_turns(&mut figures, work, &all, window)?;
     }
+    for work in &works {
+        let mut all = Vec::new();
+        for precision in ["fp32", "bf16"] {
+            let running = governed::start(scratch, work, precision)?;
+            all.push(Contender::new("all of Reeve, both cores", precision, running));
+        }
+        by_turns(&mut figures, work, &all, window)?;
+    }
+    figures.cold_start_ms = pods.cold_start(&works)?;
     Ok(figures)
 }
 
@@ -139,43 +133,102 @@ impl Running {
     }
 }
 
-fn measure_one(
+/// What the pod is called in the figures.
+const POD: &str = "reeve-pod";
+
+/// One that takes its turn.
+struct Contender {
+    name: String,
+    precision: String,
+    running: Running,
+}
+
+impl Contender {
+    fn new(name: &str, precision: &str, running: Running) -> Self {
+        Self { name: name.to_owned(), precision: precision.to_owned(), running }
+    }
+}
+
+/// Measures all one after the other, again and again: a machine that is slower for a while is so
+/// for all, and what is compared stood side by side.
+fn by_turns(
     figures: &mut Figures,
     work: &Work,
-    (name, precision): (&str, &str),
-    running: &Running,
+    all: &[Contender],
     window: Window,
 ) -> anyhow::Result<()> {
-    running.target.load(running.load_core, 32, window.warm_up())?;
+    let has_pods = all.iter().any(|one| one.name == POD);
+    for one in all {
+        one.running.target.load(one.running.load_core, 32, window.warm_up())?;
+    }
+    let mut bare: BTreeMap<&str, Vec<BTreeMap<u32, f64>>> = BTreeMap::new();
     for connections in CONNECTIONS {
-        let said = say::begin(&format!(
-            "pod: {name} {precision}, {}, {connections} connections",
-            work.texts
-        ));
-        let mut measured = Vec::new();
-        for _ in 0..window.repetitions {
-            measured.push(running.target.load(
-                running.load_core,
-                connections,
-                window.measured(),
-            )?);
-        }
-        said.done();
-        figures.lines.push(Line {
-            server: name.to_owned(),
-            precision: precision.to_owned(),
-            texts: work.texts,
-            connections,
-            per_second: median(measured.iter().map(|m| m.per_second).collect()),
-            p50_us: median(measured.iter().map(|m| m.p50_us).collect()),
-            p99_us: median(measured.iter().map(|m| m.p99_us).collect()),
-            memory_mb: match &running.behind {
-                None => running.server.memory_mb(),
-                Some(behind) => {
-                    running.server.memory_mb().zip(behind.memory_mb()).map(|(a, b)| a + b)
+        let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); all.len()];
+        let mut best: Vec<BTreeMap<&str, f64>> = Vec::new();
+        for turn in 1..=window.repetitions {
+            let said =
+                say::begin(&format!("pod: {}, {connections} connections, turn {turn}", work.texts));
+            if has_pods && connections == 32 {
+                let mut of_turn = BTreeMap::new();
+                for precision in ["libtorch", "fp32", "bf16", "int8"] {
+                    let rates = forward(work, precision, window)?;
+                    of_turn.insert(precision, rates.values().copied().fold(0.0, f64::max));
+                    bare.entry(precision).or_default().push(rates);
                 }
-            },
-        });
+                best.push(of_turn);
+            }
+            for (one, into) in all.iter().zip(&mut measured) {
+                let Running { target, load_core, .. } = &one.running;
+                into.push(target.load(*load_core, connections, window.measured())?);
+            }
+            said.done();
+        }
+        let pods: BTreeMap<&str, &Vec<Measured>> = all
+            .iter()
+            .zip(&measured)
+            .filter(|(one, _)| one.name == POD)
+            .map(|(one, measured)| (one.precision.as_str(), measured))
+            .collect();
+        for (one, measured) in all.iter().zip(&measured) {
+            let is_pod = one.name == POD;
+            let of = |pick: fn(&Measured) -> f64| median(measured.iter().map(pick).collect());
+            let pod = pods.get(one.precision.as_str()).filter(|_| !is_pod);
+            let faster = |pod: &&Vec<Measured>| {
+                let turns = pod.iter().zip(measured);
+                median(turns.map(|(pod, other)| pod.per_second / other.per_second).collect())
+            };
+            let shares: Vec<f64> = best
+                .iter()
+                .zip(measured)
+                .filter_map(|(best, m)| Some(m.per_second / best.get(one.precision.as_str())?))
+                .collect();
+            let Running { server, behind, .. } = &one.running;
+            figures.lines.push(Line {
+                server: one.name.clone(),
+                precision: one.precision.clone(),
+                texts: work.texts,
+                connections,
+                per_second: of(|m| m.per_second),
+                p50_us: of(|m| m.p50_us),
+                p99_us: of(|m| m.p99_us),
+                memory_mb: match behind {
+                    None => server.memory_mb(),
+                    Some(behind) => server.memory_mb().zip(behind.memory_mb()).map(|(a, b)| a + b),
+                },
+                pod_is_faster: pod.map(faster),
+                of_bare: (is_pod && !shares.is_empty()).then(|| median(shares)),
+            });
+        }
+    }
+    for (precision, turns) in bare {
+        let sizes = turns.first().map(|rates| rates.keys().copied().collect::<Vec<_>>());
+        let middle = |size: u32| {
+            let of_size = turns.iter().filter_map(|rates| rates.get(&size).copied());
+            (size, median(of_size.collect()))
+        };
+        let per_second = sizes.unwrap_or_default().into_iter().map(middle).collect();
+        let precision = precision.to_owned();
+        figures.forward.push(Forward { texts: work.texts, precision, per_second });
     }
     Ok(())
 }
@@ -223,15 +276,13 @@ fn clinc_lengths(scratch: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(file))
 }
 
-fn forward(work: &Work, precision: &'static str, window: Window) -> anyhow::Result<Forward> {
-    let said = say::begin(&format!("pod: the bare pass, {}, {precision}", work.texts));
+/// Texts a second by size of the batch.
+fn forward(work: &Work, precision: &str, window: Window) -> anyhow::Result<BTreeMap<u32, f64>> {
     let mut forward = command("taskset", &["-c", CORE]);
     forward.arg(example("forward")).arg(work.home.join("bundle"));
     forward.arg(work.home.join("texts.jsonl"));
     forward.args([&window.measured_s.div_ceil(5).to_string(), "1", precision]);
-    let per_second = serde_json::from_str(output(forward)?.trim())?;
-    said.done();
-    Ok(Forward { texts: work.texts, precision, per_second })
+    Ok(serde_json::from_str(output(forward)?.trim())?)
 }
 
 /// A pod with one worker that takes the warrants of the instance in `instance`.

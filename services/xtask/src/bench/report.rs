@@ -68,12 +68,16 @@ fn write_tables(out: &mut String, figures: &Figures) -> std::fmt::Result {
 
 fn write_pod(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
     writeln!(out, "\n## Pod\n")?;
-    writeln!(out, "| server | precision | texts | connections | texts/s | p50 | p99 | memory |")?;
-    writeln!(out, "|---|---|---|---:|---:|---:|---:|---:|")?;
+    writeln!(
+        out,
+        "| server | precision | texts | connections | texts/s | p50 | p99 | memory | pod is faster, \
+         times | of the bare pass |"
+    )?;
+    writeln!(out, "|---|---|---|---:|---:|---:|---:|---:|---:|---:|")?;
     for line in &pod.lines {
         writeln!(
             out,
-            "| {} | {} | {} | {} | {:.0} | {:.2} ms | {:.2} ms | {} MB |",
+            "| {} | {} | {} | {} | {:.0} | {:.2} ms | {:.2} ms | {} MB | {} | {} |",
             line.server,
             line.precision,
             line.texts,
@@ -82,6 +86,8 @@ fn write_pod(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
             line.p50_us / 1000.0,
             line.p99_us / 1000.0,
             line.memory_mb.map_or_else(|| "?".to_owned(), |mb| mb.to_string()),
+            line.pod_is_faster.map_or_else(String::new, |times| format!("{times:.2}")),
+            line.of_bare.map_or_else(String::new, |share| format!("{share:.2}")),
         )?;
     }
     let sizes = pod.forward.first().map(|forward| forward.per_second.keys()).into_iter().flatten();
@@ -204,7 +210,10 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          1 with wrk; they take turns. `upstream alone` is the floor.\n\
          * **Pod**: `reeve-pod` and other servers of the same weights (the article's network: \
          vocabulary 20,000, embedding 128, hidden 256, 4 classes), each with one worker on core 0, \
-         wrk on core 1, one text a call. The pod gets texts and a warrant that it verifies, the others \
+         wrk on core 1, one text a call; they take turns, and how many times as fast the pod is, or what \
+         share of the bare pass it reaches, is the median over the turns. Memory is the first \
+         process's. `all of Reeve` is a gateway with everything on and a pod with one worker, which \
+         share both cores with wrk. The pod gets texts and a warrant that it verifies, the others \
          token ids, which is in their favour. The bare pass, tokenizer included, is a loop on core \
          0; `libtorch` is what the other servers compute with, in fp32.\n\
          * **Ledger**: records of 700 bytes; a writer waits for its record's signed checkpoint. \
