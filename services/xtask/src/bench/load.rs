@@ -185,7 +185,7 @@ impl Drop for Server {
             drop(self.child.kill());
         }
         // Workers that it left behind would take part in what is measured next.
-        drop(killpg(Pid::from_raw(pid), Signal::SIGKILL));
+        _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         drop(self.child.wait());
     }
 }
