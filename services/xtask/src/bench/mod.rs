@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     /// Short windows: to see that it works, not to compare.
     #[arg(long)]
     quick: bool,
-    /// Write tests/bench/README.md.
+    /// Write tests/bench/figures.md.
     #[arg(long)]
     write: bool,
 }
@@ -148,8 +148,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         fs::write(place::data(file)?, serde_json::to_vec_pretty(&figures)?)?;
     }
     if arguments.write {
-        let page = place::root().join("tests/bench/README.md");
-        fs::write(page, report::page(&figures, &text)).context("tests/bench/README.md")?;
+        let page = place::root().join("tests/bench/figures.md");
+        fs::write(page, report::page(&figures, &text)).context("tests/bench/figures.md")?;
     }
     Ok(())
 }
