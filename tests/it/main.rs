@@ -24,3 +24,4 @@ mod refusals;
 mod registry;
 mod residency;
 mod secrecy;
+mod vouched;

@@ -57,17 +57,18 @@ fn triton_s_and_kserve_s_clients_are_served_by_a_pod() {
 
     let now = SystemClock::default().now();
     let region = Region::new("eu-west").unwrap();
-    let warrant = WarrantSigner::new(key.clone(), "reeve.local/test").sign(&Claims {
-        iss: String::new(),
-        dec: SystemEntropy.decision_id(now),
-        tenant: TenantId::new("acme").unwrap(),
-        model: BundleSummary::read(&bundle).unwrap().digest,
-        region: region.clone(),
-        iat: now.as_seconds(),
-        exp: now.as_seconds() + 600,
-        weight: USUAL_WEIGHT,
-        priority: Priority::default(),
-    });
+    let warrant =
+        WarrantSigner::new(key.clone(), "reeve.local/test", &SystemEntropy).sign(&Claims {
+            iss: String::new(),
+            dec: SystemEntropy.decision_id(now),
+            tenant: TenantId::new("acme").unwrap(),
+            model: BundleSummary::read(&bundle).unwrap().digest,
+            region: region.clone(),
+            iat: now.as_seconds(),
+            exp: now.as_seconds() + 600,
+            weight: USUAL_WEIGHT,
+            priority: Priority::default(),
+        });
     let orders = OrderSigner::new(key, "reeve.local/control");
     let second = BundleSummary::read(&dir.path().join("store/second")).unwrap();
     let order = |action| {

@@ -2,6 +2,7 @@
 //! `it/`. Everything that is started here listens on a free port of the loopback address, keeps its
 //! data in a temporary directory, and is killed when the [`World`] is dropped.
 
+mod bucket;
 mod client;
 mod model;
 mod pods;
@@ -10,6 +11,7 @@ mod python;
 mod trickster;
 mod world;
 
+pub use bucket::Bucket;
 pub use client::{Answer, Client};
 pub use model::{sample_bundle, sample_version};
 pub use program::{Program, binary, free_port, wait_until};

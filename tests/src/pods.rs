@@ -30,7 +30,8 @@ impl World {
 
     /// The same at a port, such as that of one that ended.
     pub fn start_more_at(&self, name: &str, region: &str, port: u16) -> anyhow::Result<Program> {
-        let mut pod = start_pod(self.path(), &sample_bundle()?, name, region, port)?;
+        let mut pod =
+            start_pod(self.path(), self.bucket.as_ref(), &sample_bundle()?, name, region, port)?;
         let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
         wait_until("the pod is ready", Duration::from_secs(60), || {
             anyhow::ensure!(pod.runs(), "the pod ended:\n{}", pod.output());

@@ -20,6 +20,7 @@ use reeve_store::{Store, access_token::AccessToken, model::VersionRow, testing::
 use tempfile::TempDir;
 
 use crate::{
+    bucket::Bucket,
     client::Client,
     model::{names_bundle, sample_bundle},
     program::{Program, binary, free_port, wait_until},
@@ -45,6 +46,8 @@ pub struct WorldOptions {
     pub gateway: String,
     /// Whether the control plane is a witness for the logs.
     pub witness: bool,
+    /// Where models are kept, if not in a directory.
+    pub bucket: Option<Bucket>,
 }
 
 impl Default for WorldOptions {
@@ -55,6 +58,7 @@ impl Default for WorldOptions {
             configuration: String::new(),
             gateway: String::new(),
             witness: false,
+            bucket: None,
         }
     }
 }
@@ -101,6 +105,7 @@ pub struct World {
     pub store: Store,
     /// The store's server, where it has one.
     pub engine: Engine,
+    pub(crate) bucket: Option<Bucket>,
     /// Keyed hashing, as the gateway does it.
     pub pepper: Pepper,
     /// `reeve serve`.
@@ -174,13 +179,17 @@ impl World {
         fs::write(root.join("reeve.toml"), file)?;
         let mut pods = BTreeMap::new();
         for (region, port) in &pod_ports {
-            pods.insert(region.clone(), start_pod(root, &bundle, region, region, *port)?);
+            pods.insert(
+                region.clone(),
+                start_pod(root, options.bucket.as_ref(), &bundle, region, region, *port)?,
+            );
         }
-        let reeve = start_reeve(root)?;
+        let reeve = start_reeve(root, options.bucket.as_ref())?;
         let mut world = Self {
             dir,
             store,
             engine: options.engine,
+            bucket: options.bucket,
             pepper,
             reeve,
             pods,
@@ -254,14 +263,15 @@ impl World {
 
     /// Starts `reeve serve` again after it was stopped or killed.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        self.reeve = start_reeve(self.path())?;
+        self.reeve = start_reeve(self.path(), self.bucket.as_ref())?;
         self.wait_ready()
     }
 
     /// Starts a pod again after it was stopped or killed.
     pub fn restart_pod(&mut self, region: &str) -> anyhow::Result<()> {
         let port = *self.pod_ports.get(region).context("no such region")?;
-        let pod = start_pod(self.path(), &sample_bundle()?, region, region, port)?;
+        let pod =
+            start_pod(self.path(), self.bucket.as_ref(), &sample_bundle()?, region, region, port)?;
         self.pods.insert(region.to_owned(), pod);
         self.wait_pods()
     }
@@ -271,7 +281,7 @@ impl World {
     pub fn start_name_pod(&mut self, region: &str) -> anyhow::Result<Program> {
         let (bundle, port) = (names_bundle()?, free_port()?);
         let name = format!("names-{region}");
-        let mut pod = start_pod(self.path(), &bundle, &name, region, port)?;
+        let mut pod = start_pod(self.path(), self.bucket.as_ref(), &bundle, &name, region, port)?;
         let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
         wait_until("the pod for names is ready", Duration::from_secs(60), || {
             anyhow::ensure!(pod.runs(), "the pod ended:\n{}", pod.output());
@@ -424,8 +434,9 @@ fn configuration(
     )
 }
 
-fn start_reeve(root: &Path) -> anyhow::Result<Program> {
+fn start_reeve(root: &Path, bucket: Option<&Bucket>) -> anyhow::Result<Program> {
     let mut command = Command::new(binary("reeve")?);
+    command.envs(bucket.into_iter().flat_map(Bucket::environment));
     command.arg("serve").arg("--config").arg(root.join("reeve.toml"));
     Program::start("reeve", command, &root.join("logs/reeve.log"))
 }
@@ -433,6 +444,7 @@ fn start_reeve(root: &Path) -> anyhow::Result<Program> {
 /// `name`: of its log and of the file of its inputs.
 pub(crate) fn start_pod(
     root: &Path,
+    bucket: Option<&Bucket>,
     bundle: &Path,
     name: &str,
     region: &str,
@@ -448,7 +460,8 @@ pub(crate) fn start_pod(
         .arg("--order-key")
         .arg(root.join("secrets/policy.pub"))
         .arg("--store")
-        .arg(root.join("registry"))
+        .arg(bucket.map_or_else(|| root.join("registry"), |bucket| bucket.address().into()))
+        .envs(bucket.into_iter().flat_map(Bucket::environment))
         .arg("--cache")
         .arg(root.join("cache").join(name))
         .arg("--record-inputs")

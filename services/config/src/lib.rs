@@ -114,6 +114,9 @@ impl Config {
         ] {
             *path = data_dir.join(&*path);
         }
+        for path in &mut registry.model_keys {
+            *path = data_dir.join(&*path);
+        }
         if !registry.store.contains("://") {
             registry.store = data_dir.join(&registry.store).display().to_string();
         }

@@ -11,7 +11,7 @@ use actix_web::{
 use reeve_domain::{Clock, Code, Entropy, Origin};
 use reeve_identity::Pepper;
 use reeve_ledger::Ledger;
-use reeve_protocol::{activation::ActivationSigner, order::OrderSigner};
+use reeve_protocol::{activation::ActivationSigner, order::OrderSigner, signature::Vouchers};
 use reeve_registry::Registry;
 use reeve_store::Store;
 use reeve_telemetry::metrics;
@@ -34,6 +34,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 pub struct ModelOptions {
     /// Where bundles are kept.
     pub registry: Registry,
+    /// Who must vouch for what is taken in.
+    pub vouchers: Vouchers,
     /// The largest upload, in bytes.
     pub upload_limit: u64,
     /// How long after gateways send a pod no more calls for a model it is unloaded.

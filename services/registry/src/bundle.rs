@@ -8,15 +8,13 @@ use std::{
 use reeve_domain::ModelName;
 use reeve_protocol::{
     model::{BundleSummary, BundleUnreadable},
-    signature::SIGNATURE_FILE,
+    signature::{SIGNATURE_FILE, SIGNATURE_MAX},
 };
 use safetensors::{Dtype, tensor::Metadata};
 
 /// What weights can be of.
 const USABLE: [Dtype; 8] =
     [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64, Dtype::I64, Dtype::I32, Dtype::I8, Dtype::U8];
-/// A statement is never larger, in bytes.
-const SIGNATURE_MAX: u64 = 16 * 1024;
 /// The largest header of a safetensors file (https://github.com/huggingface/safetensors).
 const HEADER_MAX: u64 = 100_000_000;
 

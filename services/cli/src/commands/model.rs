@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs::File,
     io::{Seek as _, SeekFrom},
     path::{Path, PathBuf},
@@ -8,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use reeve_config::Config;
-use reeve_protocol::{model::BundleSummary, signature::SIGNATURE_FILE};
+use reeve_protocol::{
+    model::BundleSummary,
+    signature::{SIGNATURE_FILE, Vouchers},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -47,6 +51,9 @@ pub(crate) enum ModelCommand {
         /// The tenant whose model it is, if it is new.
         #[arg(long)]
         owner: Option<String>,
+        /// Vouch for it with this private key (PEM), as `reeve-train sign` does.
+        #[arg(long)]
+        key: Option<PathBuf>,
         /// `--weights FILE --config FILE --tokenizer FILE --labels FILE --name NAME …`
         #[arg(last = true, required = true)]
         import: Vec<String>,
@@ -170,7 +177,13 @@ impl ModelCommand {
             Self::Register { config, bundle, pods, conformity, instructions } => {
                 let config = Config::load(config.config.as_deref())?;
                 let store = super::store(&config)?;
-                let bundle = BundleSummary::read(&bundle)?;
+                let dir = bundle;
+                let bundle = BundleSummary::read(&dir)?;
+                Vouchers::read(&config.registry.model_keys)?.check(
+                    &dir,
+                    (&bundle.name, &bundle.version),
+                    &bundle.digest,
+                )?;
                 let names: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
                 let details = BTreeMap::from([
                     ("digest".to_owned(), bundle.digest.to_string()),
@@ -180,9 +193,15 @@ impl ModelCommand {
                 register(&store, &bundle, &pods, OnFile { conformity, instructions })?;
                 say(&format!("{} {} {}", bundle.name, bundle.version, bundle.digest))
             }
-            Self::Import { access, owner, import } => {
+            Self::Import { access, owner, key, import } => {
                 let dir = tempfile::tempdir()?;
-                make_bundle(&import, dir.path())?;
+                let mut import: Vec<OsString> = import.into_iter().map(OsString::from).collect();
+                import.extend(["--out".into(), dir.path().into()]);
+                train("import", import)?;
+                if let Some(key) = key {
+                    let bundle = dir.path().into();
+                    train("sign", ["--bundle".into(), bundle, "--key".into(), key.into()])?;
+                }
                 push(&access.open()?, dir.path(), owner.as_deref())
             }
             Self::Push { access, bundle, owner } => {
@@ -262,17 +281,16 @@ impl Named {
     }
 }
 
-fn make_bundle(arguments: &[String], out: &Path) -> anyhow::Result<()> {
+/// Runs `reeve-train`, which stands beside this program or in PATH.
+fn train(command: &str, arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<()> {
     let beside = std::env::current_exe().ok().and_then(|it| Some(it.parent()?.join("reeve-train")));
     let program = beside.filter(|it| it.is_file()).unwrap_or_else(|| "reeve-train".into());
     let status = Command::new(&program)
-        .arg("import")
+        .arg(command)
         .args(arguments)
-        .arg("--out")
-        .arg(out)
         .status()
         .with_context(|| format!("`{}` cannot be run", program.display()))?;
-    if status.success() { Ok(()) } else { bail!("`reeve-train import` refused it") }
+    if status.success() { Ok(()) } else { bail!("`reeve-train {command}` failed") }
 }
 
 fn push(api: &Api, bundle: &Path, owner: Option<&str>) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use reeve_domain::{
 };
 use reeve_identity::{Pepper, Role, password};
 use reeve_ledger::{Ledger, Options, Reader, leaf_hash};
-use reeve_protocol::{activation::ActivationSigner, order::OrderSigner};
+use reeve_protocol::{activation::ActivationSigner, order::OrderSigner, signature::Vouchers};
 use reeve_registry::Registry;
 use reeve_store::{
     Store,
@@ -103,6 +103,7 @@ impl World {
             signer: ActivationSigner::new(SigningKey::from_bytes(&[5; 32])),
             models: ModelOptions {
                 registry: Registry::open(dir.path().join("registry").to_str().unwrap()).unwrap(),
+                vouchers: Vouchers::default(),
                 upload_limit: 100_000,
                 unload_after: Duration::from_secs(12),
                 orders: Arc::new(OrderSigner::new(Self::order_key(), "reeve.test/control")),

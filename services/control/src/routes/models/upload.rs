@@ -3,6 +3,7 @@ use std::{fs::File, io::Write as _, path::Path, time::Duration};
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 use futures_util::StreamExt as _;
 use reeve_domain::{Code, Digest, ModelFacts, ModelName, ModelVersion, TenantId, VersionState};
+use reeve_protocol::{model::BundleSummary, signature::NotVouched};
 use reeve_registry::{BundleRefused, Limits, Scanned, UploadRefused, scan, unpack};
 use reeve_store::{
     StoreError, catalog,
@@ -70,7 +71,7 @@ pub(crate) async fn create(
     let (archive, sent) = receive(&control, body).await?;
     let mut deed = deed(&signed_in, "model.upload", sent, owner.as_ref(), []);
     let dir = tempfile::tempdir().map_err(|why| Refused::internal(&why))?;
-    let scanned = match look(archive, dir.path(), control.models.upload_limit).await? {
+    let scanned = match look(&control, archive, dir.path()).await? {
         Ok(scanned) => scanned,
         Err(why) => {
             control.record(&deed, Some(Code::ModelRefused)).await?;
@@ -130,11 +131,12 @@ fn digest(mut file: File) -> std::io::Result<(File, Digest)> {
 
 /// Unpacks an archive and looks at what is in it; gives why it is not taken in otherwise.
 async fn look(
+    control: &Control,
     mut archive: File,
     dir: &Path,
-    bytes: u64,
 ) -> Result<Result<Scanned, String>, Refused> {
-    let dir = dir.to_owned();
+    let (dir, bytes) = (dir.to_owned(), control.models.upload_limit);
+    let vouchers = control.models.vouchers.clone();
     block(move || {
         if let Err(why) = unpack(&mut archive, &dir, Limits { bytes, files: FILES }) {
             return match why {
@@ -143,7 +145,14 @@ async fn look(
             };
         }
         match scan(&dir) {
-            Ok(scanned) => Ok(Ok(scanned)),
+            Ok(scanned) => {
+                let BundleSummary { name, version, digest, .. } = &scanned.summary;
+                match vouchers.check(&dir, (name, version), digest) {
+                    Ok(()) => Ok(Ok(scanned)),
+                    Err(NotVouched::Io(fault)) => Err(Refused::internal(&fault)),
+                    Err(why) => Ok(Err(why.to_string())),
+                }
+            }
             Err(BundleRefused::Io(fault)) => Err(Refused::internal(&fault)),
             // A path of this machine is nobody's business.
             Err(why) => Ok(Err(why.to_string().replace(&format!("{}/", dir.display()), ""))),
