@@ -3,7 +3,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
-use crate::grams::{Gram, Grams};
+use crate::{
+    grams::{Gram, Grams},
+    words::Words,
+};
 
 /// How texts become token ids, as a bundle states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +95,8 @@ pub enum EncodeError {
 #[derive(Clone)]
 pub struct Encoder {
     tokenizer: Arc<Tokenizer>,
+    /// The same, for most texts.
+    words: Option<Arc<Words>>,
     max_tokens: usize,
     long: LongInput,
     empty_id: i64,
@@ -194,8 +199,18 @@ impl Encoder {
         }
         let unknown = UNKNOWN.iter().find_map(|token| tokenizer.token_to_id(token));
         let (tokenizer, empty_id) = (Arc::new(tokenizer), i64::from(empty_id));
+        let words = Words::of(json).map(Arc::new);
         let (long, unknown_id) = (settings.long, unknown.map(i64::from));
-        Ok(Self { tokenizer, max_tokens, long, empty_id, unknown_id, vocabulary, grams: None })
+        Ok(Self {
+            tokenizer,
+            words,
+            max_tokens,
+            long,
+            empty_id,
+            unknown_id,
+            vocabulary,
+            grams: None,
+        })
     }
 
     /// How many tokens of a text the vocabulary does not have.
@@ -236,10 +251,17 @@ impl Encoder {
         self.empty_id
     }
 
+    fn ids(&self, text: &str) -> Result<Vec<u32>, EncodeError> {
+        if let Some(ids) = self.words.as_ref().and_then(|words| words.ids(text)) {
+            return Ok(ids);
+        }
+        let tokens = self.tokenizer.encode_fast(text, true).map_err(|_| EncodeError::Tokenizer)?;
+        Ok(tokens.get_ids().to_vec())
+    }
+
     /// Makes a text into token ids; the settings say what becomes of a long one.
     pub fn encode(&self, text: &str) -> Result<Encoded, EncodeError> {
-        let tokens = self.tokenizer.encode_fast(text, true).map_err(|_| EncodeError::Tokenizer)?;
-        let all = tokens.get_ids();
+        let all = self.ids(text)?;
         let (length, most) = (all.len(), self.max_tokens);
         let cut = length > most;
         let kept = match self.long {
@@ -250,7 +272,7 @@ impl Encoder {
             LongInput::Cut | LongInput::Refuse => length.min(most),
         };
         let mut ids = Vec::with_capacity(kept.max(1));
-        for &id in all.iter().take(kept) {
+        for id in all.into_iter().take(kept) {
             if id >= self.vocabulary {
                 return Err(EncodeError::OutOfVocabulary { id, vocabulary: self.vocabulary });
             }

@@ -29,6 +29,7 @@ mod tagging;
 mod train;
 mod vocabulary;
 mod weights;
+mod words;
 
 pub use architecture::{Activation, Architecture, Body, Readout, Wide};
 pub use arithmetic::{Arithmetic, SelfTest, Serving};

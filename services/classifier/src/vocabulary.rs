@@ -165,6 +165,11 @@ fn normalizer(split_han: bool) -> Result<Sequence, tokenizers::Error> {
     ]))
 }
 
+/// How [`learn_tokenizer`]'s tokenizers normalise, as their files say it.
+pub(crate) fn usual_normalizer() -> Option<serde_json::Value> {
+    serde_json::to_value(normalizer(true).ok()?).ok()
+}
+
 /// A tokenizer of at most `size` parts of words, with their case: a name that was never seen is
 /// made of parts that were.
 pub(crate) fn learn_word_parts<'a>(

@@ -1,11 +1,14 @@
 //! W_hh and the hidden state in bf16, summed in fp32.
 
 use std::{
-    arch::x86_64::{__m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_set1_epi32},
+    arch::x86_64::{
+        __m256bh, __m512, __m512bh, __m512i, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
+        _mm512_set1_epi32,
+    },
     mem::transmute,
 };
 
-use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, cell::cell};
+use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, bring_near, cell::cell};
 
 /// For each block of hidden units, the weights of each two inputs.
 #[derive(Debug)]
@@ -101,6 +104,17 @@ fn multiply<const R: usize>(
     sums
 }
 
+/// Two and two numbers, the nearest in bf16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn pairs(numbers: __m512) -> [u32; LANES / 2] {
+    #[expect(unsafe_code, reason = "the register has no conversion of its own")]
+    // SAFETY: both are 256 bits of which every pattern is valid.
+    unsafe {
+        transmute::<__m256bh, [u32; LANES / 2]>(_mm512_cvtneps_pbh(numbers))
+    }
+}
+
 /// One block of hidden units of `R` texts.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -115,6 +129,7 @@ fn tile<const R: usize>(
     for (sums, input) in sums.iter_mut().zip(inputs) {
         *sums = input.get(block).copied().unwrap_or([ZERO; 4]);
     }
+    bring_near(inputs, block.saturating_add(1));
     let sums = multiply::<R>(&group.left, panel, sums);
     let Some(cells) = group.cells.get_mut(block) else { return };
     let from = block.saturating_mul(LANES / 2);
@@ -123,10 +138,9 @@ fn tile<const R: usize>(
     for (row, ((sums, before), out)) in sums.into_iter().zip(cells).zip(outs).enumerate() {
         let (after, hidden) = cell(sums, *before);
         (*before, *out) = (after, hidden);
-        let lanes: [[f32; 2]; LANES / 2] = bytemuck::must_cast(hidden);
-        for (next, [low, high]) in next.iter_mut().zip(lanes) {
+        for (next, pair) in next.iter_mut().zip(pairs(hidden)) {
             if let Some(place) = next.get_mut(row) {
-                *place = pair(low, high);
+                *place = pair;
             }
         }
     }

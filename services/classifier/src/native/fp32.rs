@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_set1_ps};
 
-use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, cell::cell};
+use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, bring_near, cell::cell};
 
 /// For each block of hidden units, the weights of each input.
 #[derive(Debug)]
@@ -88,6 +88,7 @@ fn tile<const R: usize>(
     for (sums, input) in sums.iter_mut().zip(inputs) {
         *sums = input.get(block).copied().unwrap_or([ZERO; 4]);
     }
+    bring_near(inputs, block.saturating_add(1));
     let sums = multiply::<R>(&group.left, panel, sums);
     let Some(cells) = group.cells.get_mut(block) else { return };
     let from = block.saturating_mul(LANES);

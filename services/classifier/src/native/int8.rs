@@ -2,16 +2,18 @@
 //! −1 and 1, in 127ths. Products are summed exactly, so that the batch changes nothing here either.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps,
-    _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
+    __m512, __m512i, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
+    _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
 };
 
-use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, cell::cell};
+use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, bring_near, cell::cell};
 
 /// What 1 is.
 const ONE: f32 = 127.0;
 /// The hidden state is sent as an unsigned number: this is 0.
 const OFFSET: i32 = 128;
+/// The same in each byte: adding it to a signed byte is flipping its highest bit.
+const ZEROS: u32 = 0x8080_8080;
 /// What is multiplied at once.
 const FOUR: usize = 4;
 
@@ -132,6 +134,7 @@ fn tile<const R: usize>(
     (block, blocks): (usize, usize),
     out: &mut [__m512],
 ) {
+    bring_near(inputs, block.saturating_add(1));
     let sums = multiply::<R>(&group.left, &panel.weights, [panel.offset; R]);
     let Some(cells) = group.cells.get_mut(block) else { return };
     let from = block.saturating_mul(LANES / FOUR);
@@ -146,11 +149,10 @@ fn tile<const R: usize>(
         let (after, hidden) = cell(gates, *before);
         (*before, *out) = (after, hidden);
         let whole = _mm512_cvtps_epi32(_mm512_mul_ps(hidden, _mm512_set1_ps(ONE)));
-        let lanes: [[i32; FOUR]; LANES / FOUR] = bytemuck::must_cast(whole);
-        for (next, [a, b, c, d]) in next.iter_mut().zip(lanes) {
+        let fours: [u32; LANES / FOUR] = bytemuck::must_cast(_mm512_cvtepi32_epi8(whole));
+        for (next, four) in next.iter_mut().zip(fours) {
             if let Some(place) = next.get_mut(row) {
-                let byte = |whole: i32| whole.wrapping_add(OFFSET).cast_unsigned() & 0xff;
-                *place = byte(a) | (byte(b) << 8) | (byte(c) << 16) | (byte(d) << 24);
+                *place = four ^ ZEROS;
             }
         }
     }
@@ -165,8 +167,8 @@ impl Steps for Panels {
 
     fn group(&self) -> Group {
         let fours = self.0.len().saturating_mul(LANES / FOUR);
-        // Nothing was read yet: the offset in each byte.
-        let left = vec![[0x8080_8080; ROWS]; fours];
+        // Nothing was read yet.
+        let left = vec![[ZEROS; ROWS]; fours];
         Group { next: left.clone(), left, cells: vec![[ZERO; ROWS]; self.0.len()] }
     }
 

@@ -21,7 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::arch::x86_64::__m512;
+use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
 
 use crate::{Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weights, network::mean};
 
@@ -339,6 +339,19 @@ trait Steps {
     fn step(&self, groups: &mut [Self::Group], inputs: &[&[Gates]], out: &mut [__m512]);
 }
 
+/// Has what tokens add to a block's gates brought near before it is needed: tables are far larger
+/// than caches, and which row comes next no processor can guess.
+#[inline]
+fn bring_near(inputs: &[&[Gates]], block: usize) {
+    for gates in inputs.iter().filter_map(|input| input.get(block)).flatten() {
+        #[expect(unsafe_code, reason = "a hint to the processor, which reads nothing by itself")]
+        // SAFETY: the address is that of a register that is borrowed here.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(gates).cast());
+        }
+    }
+}
+
 /// Walks through texts, sorted by length, and reads them out.
 fn walk<S: Steps>(
     steps: &S,
@@ -353,12 +366,14 @@ fn walk<S: Steps>(
     let mut out = vec![ZERO; inputs.len().saturating_mul(blocks)];
     let mut read: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
     let longest = inputs.first().map_or(0, Vec::len);
-    let mut now: Vec<&[Gates]> = Vec::with_capacity(inputs.len());
+    let at = |step: usize| inputs.iter().map_while(move |text| text.get(step).copied());
+    let mut now: Vec<&[Gates]> = at(0).collect();
     for step in 0..longest {
-        now.clear();
-        now.extend(inputs.iter().map_while(|text| text.get(step).copied()));
         steps.step(&mut groups, &now, &mut out);
         let texts = out.chunks(blocks.max(1)).zip(&mut read).zip(inputs).take(now.len());
+        now.clear();
+        now.extend(at(step.saturating_add(1)));
+        bring_near(&now, 0);
         for ((state, read), text) in texts {
             let state: &[f32] = bytemuck::cast_slice(state);
             let state = state.iter().copied().take(hidden);
