@@ -7,6 +7,7 @@ use std::{
 
 use actix_web::{rt, web};
 use reeve_domain::{Directory, Record};
+use reeve_protocol::agreement::{INTRODUCTION_HEADER, POD_KEY_HEADER};
 use reeve_store::StoreError;
 
 use crate::{
@@ -190,13 +191,24 @@ fn probes(gate: &Gate, pod: &Arc<PodState>) -> Vec<impl Future<Output = ()> + us
     let free = pod.members().iter().filter(|member| member.begin_probe()).cloned().collect();
     let members: Vec<Arc<Member>> = free;
     let probe = |member: Arc<Member>| {
-        let (client, pod) = (gate.client.clone(), Arc::clone(pod));
+        let (gate, pod) = (gate.clone(), Arc::clone(pod));
         async move {
             let url = format!("{}/v2/health/ready", member.url);
-            let answer = client.get(url).timeout(PROBE_TIMEOUT).send().await;
-            let ready = answer.is_ok_and(|answer| answer.status().is_success());
-            member.end_probe();
+            let mut request = gate.client.get(url).timeout(PROBE_TIMEOUT);
+            let sent = member.introduction();
+            if let Some(sent) = &sent {
+                request = request.insert_header((INTRODUCTION_HEADER, sent.introduction()));
+            }
+            let answer = request.send().await.ok().filter(|answer| answer.status().is_success());
             let (id, region) = (&pod.pod.id, &pod.pod.region);
+            if let Some(answer) = &answer {
+                let key = answer.headers().get(POD_KEY_HEADER).and_then(|it| it.to_str().ok());
+                let now = gate.clock.now();
+                let introduce = |key: &str| gate.signer.introduce(key, region, now);
+                member.told(key, sent, now, introduce);
+            }
+            let ready = answer.is_some();
+            member.end_probe();
             if member.note(ready) {
                 tracing::info!(pod = %id, %region, process = member.url, healthy = ready, "pod");
             }

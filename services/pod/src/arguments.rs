@@ -52,6 +52,10 @@ pub(crate) struct Arguments {
     /// warrant key].
     #[arg(long, env = "REEVE_POD_ORDER_KEY")]
     pub(crate) order_key: Option<PathBuf>,
+    /// The public key of somebody who vouches for models (PEM); may be given more than once. With one,
+    /// no bundle is served but those that one of them signed (`reeve-train sign`).
+    #[arg(long, env = "REEVE_POD_MODEL_KEY", value_delimiter = ',')]
+    pub(crate) model_key: Vec<PathBuf>,
     /// Worker threads of a model [default: one a core, two on a GPU].
     #[arg(long, env = "REEVE_POD_WORKERS")]
     pub(crate) workers: Option<NonZeroUsize>,

@@ -14,6 +14,7 @@ use reeve_classifier::{
     Bundle, BundleError, Classifier, Confidence, Encoder, Engine, LoadError, Readout,
 };
 use reeve_domain::Digest;
+use reeve_protocol::signature::NotVouched;
 
 use crate::{
     batch::Shape,
@@ -63,6 +64,8 @@ pub(crate) enum NotLoaded {
     Digest { found: Digest, expected: Digest },
     #[error("the bundle is of `{found}`, `{expected}` was ordered")]
     Name { found: String, expected: String },
+    #[error(transparent)]
+    NotVouched(#[from] NotVouched),
     #[error(transparent)]
     Engine(#[from] LoadError),
     #[error("the bundle's digest is none")]

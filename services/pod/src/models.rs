@@ -10,6 +10,7 @@ use std::{
 use parking_lot::RwLock;
 use reeve_classifier::Bundle;
 use reeve_domain::Digest;
+use reeve_protocol::signature::Vouchers;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -26,6 +27,8 @@ pub(crate) struct Models {
     /// Loading and unloading, one at a time: two at once could not both keep within the bound.
     changes: Mutex<()>,
     memory: u64,
+    /// Who must vouch for a bundle that is loaded.
+    vouchers: Vouchers,
 }
 
 type Key = (String, String);
@@ -61,8 +64,9 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Models {
-    pub(crate) fn new(runtime: Arc<Runtime>, memory: u64) -> Self {
-        Self { runtime, slots: RwLock::default(), changes: Mutex::default(), memory }
+    pub(crate) fn new(runtime: Arc<Runtime>, memory: u64, vouchers: Vouchers) -> Self {
+        let (slots, changes) = (RwLock::default(), Mutex::default());
+        Self { runtime, slots, changes, memory, vouchers }
     }
 
     /// Loads the bundle in a directory and serves it, beside what is served already. One that is
@@ -99,6 +103,7 @@ impl Models {
                 return Err(NotLoaded::Name { found, expected });
             }
         }
+        self.vouchers.check(dir, (bundle.name(), bundle.version()), &found)?;
         let key = (bundle.name().to_owned(), bundle.version().to_owned());
         if let Some(Slot::Loaded(model)) = self.slots.read().get(&key)
             && model.digest == found

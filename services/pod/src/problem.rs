@@ -67,6 +67,7 @@ impl Problem {
         match self {
             Self::Route { .. } | Self::Model { .. } | Self::Version { .. } => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Warrant(WarrantRefusal::Unknown) => StatusCode::UNAUTHORIZED,
             Self::Warrant(_) | Self::Order(_) => StatusCode::FORBIDDEN,
             Self::Malformed(_)
             | Self::Header { .. }

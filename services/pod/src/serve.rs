@@ -7,9 +7,11 @@ use actix_web::{
     web::{Data, PayloadConfig},
 };
 use anyhow::Context as _;
-use reeve_domain::SystemClock;
+use reeve_domain::{SystemClock, SystemEntropy};
 use reeve_grpc::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
-use reeve_protocol::{keys::read_verifying_key, order::OrderVerifier, warrant::WarrantVerifier};
+use reeve_protocol::{
+    keys::read_verifying_key, order::OrderVerifier, signature::Vouchers, warrant::WarrantVerifier,
+};
 use reeve_registry::{Cache, Registry};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -121,9 +123,9 @@ fn make(arguments: &Arguments) -> anyhow::Result<Pod> {
     });
     let memory = arguments.memory_mb.get().saturating_mul(1 << 20);
     Ok(Pod {
-        models: Models::new(runtime.clone(), memory),
+        models: Models::new(runtime.clone(), memory, Vouchers::read(&arguments.model_key)?),
         runtime,
-        warrants: WarrantVerifier::new(key, region.clone(), clock.clone()),
+        warrants: WarrantVerifier::new(key, region.clone(), clock.clone(), &SystemEntropy),
         orders: OrderVerifier::new(order_key, region, clock),
         source: source(arguments)?,
         recorder,

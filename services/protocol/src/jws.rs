@@ -6,12 +6,13 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Longer than any of them is.
-const LONGEST: usize = 4 * 1024;
+pub(crate) const LONGEST: usize = 4 * 1024;
 
 /// A kind of token.
 #[derive(Clone)]
 pub(crate) struct Jws {
-    header: String,
+    /// As every token of the kind begins, in base64url.
+    pub(crate) header: String,
 }
 
 impl Jws {

@@ -123,7 +123,7 @@ impl OrderVerifier {
 
 #[cfg(test)]
 mod tests {
-    use reeve_domain::{FixedClock, Timestamp};
+    use reeve_domain::{FixedClock, SeededEntropy, Timestamp};
 
     use super::*;
     use crate::warrant::WarrantVerifier;
@@ -176,7 +176,12 @@ mod tests {
     #[test]
     fn an_order_is_no_warrant() {
         let key = SigningKey::from_bytes(&[1; 32]).verifying_key();
-        let warrants = WarrantVerifier::new(key, order().region, Arc::new(FixedClock::new(NOW)));
+        let warrants = WarrantVerifier::new(
+            key,
+            order().region,
+            Arc::new(FixedClock::new(NOW)),
+            &SeededEntropy::new(1),
+        );
         assert!(warrants.verify(&sign(&order()), &order().model).is_err());
     }
 }

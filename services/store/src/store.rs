@@ -18,10 +18,12 @@ const CONNECTIONS: u32 = 8;
 
 /// Several programs write one SQLite file, hence WAL and a time to wait for the other's lock.
 /// `synchronous = FULL`: a revocation or an activation that was answered must survive a power
-/// cut, which NORMAL does not promise in WAL mode; the indexer pays one sync for each batch.
+/// cut, which NORMAL does not promise in WAL mode; the indexer pays one sync for each batch. A batch
+/// must fit into the cache (16 MiB), else SQLite writes it out and reads it back.
 const SQLITE_SETUP: &str = "PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
+    PRAGMA cache_size = -16384;
     PRAGMA foreign_keys = ON;";
 /// How often a connection is set up while another program makes the file, and the pause between.
 const SETUP_TRIES: u32 = 10;

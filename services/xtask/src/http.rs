@@ -24,6 +24,16 @@ pub(crate) fn is_ok(url: &str) -> bool {
     answer.is_ok_and(|answer| answer.status() == 200)
 }
 
+/// A header of the answer to a `GET`, if it is 200.
+pub(crate) fn header(url: &str, headers: &[(&str, &str)], wanted: &str) -> Option<String> {
+    let mut request = agent(Duration::from_secs(2)).get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.call().ok().filter(|answer| answer.status() == 200)?;
+    Some(answer.headers().get(wanted)?.to_str().ok()?.to_owned())
+}
+
 /// Posts JSON with a bearer credential.
 pub(crate) fn post(url: &str, bearer: &str, body: &Value) -> anyhow::Result<Answer> {
     let response = agent(Duration::from_secs(20))

@@ -20,6 +20,7 @@ use reeve_protocol::{
     activation::ActivationVerifier,
     keys::{read_signing_key, read_verifying_key},
     order::OrderSigner,
+    signature::Vouchers,
     warrant::WarrantSigner,
 };
 use reeve_registry::Registry;
@@ -252,7 +253,7 @@ fn gateway_options(
         witness,
         store: parts.store.clone(),
         pepper: parts.pepper.clone(),
-        signer: WarrantSigner::new(key, section.origin.as_str()),
+        signer: WarrantSigner::new(key, section.origin.as_str(), &*parts.entropy),
         activations: ActivationVerifier::new(policy),
         snapshot_file: section.snapshot_file.clone(),
         body_limit: section.body_limit_bytes,
@@ -308,6 +309,7 @@ fn models(config: &Config) -> anyhow::Result<ModelOptions> {
         OrderSigner::new(read_signing_key(&config.keys.policy)?, config.control.origin.as_str());
     Ok(ModelOptions {
         registry: Registry::open(&section.store)?,
+        vouchers: Vouchers::read(&section.model_keys)?,
         upload_limit: section.upload_limit_bytes,
         unload_after: Duration::from_millis(section.unload_after_ms),
         orders: Arc::new(orders),

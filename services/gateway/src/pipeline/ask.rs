@@ -144,7 +144,9 @@ impl Course<'_> {
         let (code, outcome) = match missed {
             Missed::NotReached => (None, "unreachable"),
             Missed::NoRoom | Missed::NoShare => (Some(Code::Overloaded), Code::Overloaded.as_str()),
-            Missed::Lost | Missed::Refused => (Some(Code::PodFailed), Code::PodFailed.as_str()),
+            Missed::Lost | Missed::Refused | Missed::Unknown => {
+                (Some(Code::PodFailed), Code::PodFailed.as_str())
+            }
             Missed::Failed(code) => (Some(*code), code.as_str()),
         };
         reeve_telemetry::metrics::pod_request(pod, region, outcome);
@@ -189,7 +191,7 @@ impl Course<'_> {
                 }
                 gate.retries.withdraw(now)
             }
-            Missed::Refused => false,
+            Missed::Refused | Missed::Unknown => false,
         }
     }
 }
@@ -212,9 +214,14 @@ async fn attempt<T>(
     let left = left(gate, clean);
     let (decision, tenant) = (clean.from.head.id, &clean.from.tenant.facts.id);
     let call = Warranted { decision, tenant, model: &model.digest, plan };
-    let warrant = warrant(gate, &call, &chosen.state.pod.region, left);
+    let claims = claims(gate, &call, &chosen.state.pod.region, left);
     let wait = left.min(gate.pod_timeout);
-    let result = send(gate, &chosen, errand, warrant, wait).await;
+    let mut result =
+        send(gate, &chosen, errand, warrant(gate, &chosen.member, &claims), wait).await;
+    if matches!(result, Err(Missed::Unknown)) && chosen.member.known().is_some() {
+        chosen.member.forget();
+        result = send(gate, &chosen, errand, warrant(gate, &chosen.member, &claims), wait).await;
+    }
     (chosen, busy, result)
 }
 
@@ -226,16 +233,19 @@ pub(super) struct Warranted<'a> {
     pub(super) plan: Option<&'a Plan>,
 }
 
-/// The warrant with which a process in a region is asked for at most `left`.
-pub(super) fn warrant(
-    gate: &Gate,
-    call: &Warranted<'_>,
-    region: &Region,
-    left: Duration,
-) -> String {
+/// The warrant for a process: sealed where it knows this gateway, else signed.
+pub(super) fn warrant(gate: &Gate, member: &Member, claims: &Claims) -> String {
+    match member.known() {
+        Some(known) => gate.signer.seal(&known, claims),
+        None => gate.signer.sign(claims),
+    }
+}
+
+/// What the warrant says with which a process in a region is asked for at most `left`.
+pub(super) fn claims(gate: &Gate, call: &Warranted<'_>, region: &Region, left: Duration) -> Claims {
     let issued = gate.clock.now();
     let plan = call.plan;
-    gate.signer.sign(&Claims {
+    Claims {
         iss: String::new(),
         dec: call.decision,
         tenant: call.tenant.clone(),
@@ -248,5 +258,5 @@ pub(super) fn warrant(
             Some(Urgency::Batch) => Priority::Batch,
             _ => Priority::Interactive,
         },
-    })
+    }
 }

@@ -15,7 +15,7 @@ use reeve_protocol::{
 };
 
 use super::{
-    ask::{Warranted, warrant},
+    ask::{Warranted, claims, warrant},
     forward::{ANSWER_LIMIT_PER_TEXT, Inferred, with_known_labels},
     redact::Clean,
 };
@@ -170,7 +170,8 @@ async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextRespo
         model: &facts.digest,
         plan: tenant.and_then(|tenant| besides.snapshot.engine.plan(&tenant.plan)),
     };
-    let warrant = warrant(gate, &call, &besides.region, gate.pod_timeout);
+    let claims = claims(gate, &call, &besides.region, gate.pod_timeout);
+    let warrant = warrant(gate, &chosen.member, &claims);
     let busy = chosen.member.begin(now);
     let answer = send(gate, &chosen, &errand, warrant, gate.pod_timeout).await;
     if answer.is_ok() {
@@ -179,7 +180,7 @@ async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextRespo
     let answer = answer.map_err(|missed| match missed {
         Missed::NotReached => Code::NoPodInPermittedRegion,
         Missed::NoRoom | Missed::NoShare => Code::Overloaded,
-        Missed::Lost | Missed::Refused => Code::PodFailed,
+        Missed::Lost | Missed::Refused | Missed::Unknown => Code::PodFailed,
         Missed::Failed(code) => code,
     });
     (Some(chosen.state.pod.id.clone()), answer)

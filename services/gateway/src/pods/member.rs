@@ -6,6 +6,10 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
+use reeve_domain::Timestamp;
+use reeve_protocol::agreement::Acquaintance;
+
 use super::breaker::Breaker;
 
 /// How long a process that had no room is asked only if no other can be.
@@ -28,6 +32,9 @@ pub(crate) struct Member {
     /// Until when it rests, in microseconds of the monotonic clock.
     rests: AtomicU64,
     breaker: Breaker,
+    /// How warrants for it can be sealed, once it has seen the introduction.
+    known: ArcSwapOption<Acquaintance>,
+    introduction: ArcSwapOption<Acquaintance>,
 }
 
 fn micros(of: Duration) -> u64 {
@@ -45,6 +52,8 @@ impl Member {
             noted: AtomicU64::new(0),
             rests: AtomicU64::new(0),
             breaker: Breaker::default(),
+            known: ArcSwapOption::empty(),
+            introduction: ArcSwapOption::empty(),
         }
     }
 
@@ -94,6 +103,42 @@ impl Member {
         let seconds = since.checked_div(1_000_000).and_then(|s| u32::try_from(s).ok());
         let halvings = seconds.unwrap_or(u32::MAX);
         self.latency.load(Ordering::Relaxed).checked_shr(halvings).unwrap_or(0)
+    }
+
+    /// How warrants for it can be sealed; none: they must be signed.
+    pub(crate) fn known(&self) -> Option<Arc<Acquaintance>> {
+        self.known.load_full()
+    }
+
+    /// What introduces this gateway to it, for the next probe.
+    pub(crate) fn introduction(&self) -> Option<Arc<Acquaintance>> {
+        self.introduction.load_full()
+    }
+
+    /// It answered a probe that brought `sent` along, and told its public key if it has one.
+    pub(crate) fn told(
+        &self,
+        key: Option<&str>,
+        sent: Option<Arc<Acquaintance>>,
+        now: Timestamp,
+        introduce: impl FnOnce(&str) -> Option<Acquaintance>,
+    ) {
+        let is_with = |it: &Arc<Acquaintance>| key.is_some_and(|key| it.is_with(key));
+        let sent = sent.filter(is_with);
+        let lasts = sent.as_ref().is_some_and(|sent| sent.lasts(now));
+        if sent.is_some() {
+            self.known.store(sent);
+        } else if !self.known().as_ref().is_some_and(is_with) {
+            self.known.store(None);
+        }
+        if !lasts {
+            self.introduction.store(key.and_then(introduce).map(Arc::new));
+        }
+    }
+
+    /// It says that it does not know this gateway: it was started anew.
+    pub(crate) fn forget(&self) {
+        self.known.store(None);
     }
 
     /// Counts a call as under way until the guard is dropped.
@@ -154,7 +199,53 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+    use reeve_domain::{Region, SeededEntropy};
+    use reeve_protocol::warrant::WarrantSigner;
+
     use super::*;
+
+    /// Two X25519 public keys (RFC 7748, section 6.1).
+    const KEYS: [&str; 2] = [
+        "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo",
+        "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08",
+    ];
+
+    #[test]
+    fn a_process_is_known_once_it_has_seen_the_introduction() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let signer = WarrantSigner::new(key, "reeve.test/gateway", &SeededEntropy::new(1));
+        let (member, region) = (Member::new("a".to_owned()), Region::new("eu-west").unwrap());
+        let probe = |key: Option<&str>, at: i64| {
+            let now = Timestamp::from_micros(at * 1_000_000);
+            let introduce = |key: &str| signer.introduce(key, &region, now);
+            member.told(key, member.introduction(), now, introduce);
+        };
+        let is_known = |key: &str| member.known().is_some_and(|known| known.is_with(key));
+        probe(Some(KEYS[0]), 0);
+        assert!(member.known().is_none(), "it has seen nothing yet");
+        probe(Some(KEYS[0]), 1);
+        assert!(is_known(KEYS[0]));
+        let first = member.introduction().unwrap();
+        probe(Some(KEYS[0]), 2);
+        assert!(Arc::ptr_eq(&first, &member.introduction().unwrap()), "it lasts");
+        probe(Some(KEYS[0]), 1900);
+        assert!(is_known(KEYS[0]) && !Arc::ptr_eq(&first, &member.introduction().unwrap()));
+        probe(Some(KEYS[0]), 1901);
+        assert!(Arc::ptr_eq(&member.known().unwrap(), &member.introduction().unwrap()));
+        // Started anew, it has another key.
+        probe(Some(KEYS[1]), 1902);
+        assert!(member.known().is_none());
+        probe(Some(KEYS[1]), 1903);
+        assert!(is_known(KEYS[1]));
+        member.forget();
+        assert!(member.known().is_none());
+        probe(Some(KEYS[1]), 1904);
+        assert!(is_known(KEYS[1]));
+        // Something that has no key stands there now.
+        probe(None, 1905);
+        assert!(member.known().is_none() && member.introduction().is_none());
+    }
 
     #[test]
     fn load_is_what_waits_times_how_long_it_takes() {

@@ -42,6 +42,8 @@ pub(crate) enum Missed {
     NoShare,
     /// It failed; another may not.
     Failed(Code),
+    /// It does not know the key that the warrant was sealed with.
+    Unknown,
     /// It found fault with the call itself, as any other would.
     Refused,
 }
@@ -77,6 +79,7 @@ pub(crate) async fn send<T>(
     let pod = &to.state.pod.id;
     match answer.status().as_u16() {
         200 => {}
+        401 => return Err(Missed::Unknown),
         429 => return Err(Missed::NoShare),
         503 => return Err(Missed::NoRoom),
         status => {

@@ -85,7 +85,7 @@ impl Pod {
             weight: USUAL_WEIGHT,
             priority: Priority::default(),
         };
-        Ok(WarrantSigner::new(self.key.clone(), "reeve.local/bench").sign(&claims))
+        Ok(WarrantSigner::new(self.key.clone(), "reeve.local/bench", &SystemEntropy).sign(&claims))
     }
 
     /// Asks for the labels of texts; an answer other than 200 is an error that says its status.

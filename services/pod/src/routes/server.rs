@@ -1,5 +1,8 @@
-use actix_web::{HttpResponse, http::header::CONTENT_TYPE, web::Data};
-use reeve_protocol::oip::ServerMetadata;
+use actix_web::{HttpRequest, HttpResponse, http::header::CONTENT_TYPE, web::Data};
+use reeve_protocol::{
+    agreement::{INTRODUCTION_HEADER, POD_KEY_HEADER},
+    oip::ServerMetadata,
+};
 use serde_json::json;
 
 use crate::{pod::Pod, problem::Problem};
@@ -27,12 +30,18 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "live": true }))
 }
 
-/// `GET /v2/health/ready`
-pub(super) async fn ready(pod: Data<Pod>) -> HttpResponse {
-    match pod.check_ready() {
-        Ok(()) => HttpResponse::Ok().json(json!({ "ready": true })),
-        Err(problem) => problem.response(),
+/// `GET /v2/health/ready`: also where gateways introduce themselves, and learn whom to.
+pub(super) async fn ready(pod: Data<Pod>, request: HttpRequest) -> HttpResponse {
+    if let Err(problem) = pod.check_ready() {
+        return problem.response();
     }
+    let introduction = request.headers().get(INTRODUCTION_HEADER).and_then(|it| it.to_str().ok());
+    if let Some(Err(refused)) = introduction.map(|token| pod.warrants.accept(token)) {
+        // It may be meant for the process that was here before; warrants can be signed all the same.
+        tracing::debug!(%refused, "an introduction is refused");
+    }
+    let key = (POD_KEY_HEADER, pod.warrants.public_key());
+    HttpResponse::Ok().insert_header(key).json(json!({ "ready": true }))
 }
 
 /// `GET /v2/health/startup`: whether it has come up, also while it stops.

@@ -133,7 +133,7 @@ impl Pod {
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();
-        let signer = WarrantSigner::new(key.clone(), "reeve.local/gateway-1");
+        let signer = WarrantSigner::new(key.clone(), "reeve.local/gateway-1", &SystemEntropy);
         let orders = OrderSigner::new(key, "reeve.local/control");
         let address = format!("http://{listen}");
         let pod = Self { dir, child, address, bundle, signer, orders, agent };

@@ -8,6 +8,7 @@ use std::{
     process::Command,
 };
 
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     build::Profile,
-    place, process, say,
+    http, place, process, say,
     step::{command, output, quietly},
     up::{self, Ports},
 };
@@ -27,6 +28,8 @@ const CONNECTIONS: [u32; 3] = [1, 32, 256];
 /// Every server stands on this core with one worker, wrk on the other.
 const CORE: &str = "0";
 const LOAD_CORE: &str = "1";
+/// The header in which a pod tells its public key.
+const POD_KEY: &str = "Reeve-Pod-Key";
 const PRECISIONS: [&str; 3] = ["fp32", "bf16", "int8"];
 
 /// What was measured.
@@ -309,11 +312,23 @@ impl Pods {
         Ok(Self { home })
     }
 
-    fn warrant(&self, work: &Work) -> anyhow::Result<String> {
+    /// A warrant; for a pod that told this key a sealed one, behind what introduces the gateway.
+    fn warrant(&self, work: &Work, pod: Option<&str>) -> anyhow::Result<String> {
         let mut warrant = Command::new(example("warrant"));
         warrant.arg(self.home.join("secrets/warrant.key")).arg("eu-west");
-        warrant.arg(work.home.join("bundle"));
+        warrant.arg(work.home.join("bundle")).args(pod);
         Ok(output(warrant)?.trim().to_owned())
+    }
+
+    /// A warrant for the pod that listens at `address`, sealed, as a gateway's are that it knows.
+    fn sealed(&self, work: &Work, address: &str) -> anyhow::Result<String> {
+        let url = format!("http://{address}/v2/health/ready");
+        let key = http::header(&url, &[], POD_KEY).context("the pod tells no key")?;
+        let said = self.warrant(work, Some(&key))?;
+        let (introduction, warrant) = said.split_once('\n').context("two lines")?;
+        http::header(&url, &[("Reeve-Introduction", introduction)], POD_KEY)
+            .context("the pod takes no introduction")?;
+        Ok(warrant.to_owned())
     }
 
     fn start(&self, work: &Work, precision: &str) -> anyhow::Result<Running> {
@@ -322,7 +337,7 @@ impl Pods {
         let pod = pod_command(&self.home, &work.home, precision, &address);
         let mut server = Server::start(&pod, Some(CORE), &self.home.join("pod.log"))?;
         server.wait(&format!("http://{address}/v2/health/ready"))?;
-        let warrant = self.warrant(work)?;
+        let warrant = self.sealed(work, &address)?;
         let url = format!("http://{address}/v2/models/article/infer");
         let headers = [("Reeve-Warrant", warrant.as_str())];
         let bodies = work.home.join("pod.jsonl");
@@ -334,7 +349,7 @@ impl Pods {
     fn cold_start(&self, works: &[Work]) -> anyhow::Result<f64> {
         let Some(work) = works.first() else { return Ok(f64::NAN) };
         let said = say::begin("pod: from its start to the first answer");
-        let warrant = self.warrant(work)?;
+        let warrant = self.warrant(work, None)?;
         let mut times = Vec::new();
         for _ in 0..9 {
             let [port] = process::free_ports()?;
