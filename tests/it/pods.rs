@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use reeve_domain::{Clock as _, Record, SystemClock};
 use reeve_tests::{Program, Trick, Trickster, World, WorldOptions, free_port, wait_until};
 
@@ -303,6 +304,45 @@ fn a_pod_is_told_how_long_the_caller_waits() {
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(told(trickster.heads().last().unwrap()) <= 300);
     world.pods.clear();
+}
+
+/// How the warrant of a call was made, by its header (RFC 7515, section 4.1.1).
+fn algorithm(head: &str) -> String {
+    let line = head.lines().find(|l| l.to_ascii_lowercase().starts_with("reeve-warrant:")).unwrap();
+    let token = line.split(':').nth(1).unwrap().trim();
+    let header = BASE64.decode(token.split('.').next().unwrap()).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    header["alg"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn who_has_met_a_pod_seals_its_warrants_and_a_new_pod_gets_signed_ones() {
+    let mut world = World::start().unwrap();
+    let trickster = Trickster::before(world.pod_port("eu-west").unwrap()).unwrap();
+    world.register("pod-eu-west", "eu-west", &trickster.url()).unwrap();
+    let client = world.client(&world.eu);
+    let is = |alg: &str| trickster.heads().last().is_some_and(|head| algorithm(head) == alg);
+    wait_until("warrants are sealed", Duration::from_secs(10), || {
+        Ok(client.classify("hello")?.status == 200 && is("HS256"))
+    })
+    .unwrap();
+    // The next process knows nobody, until it is probed; no call fails for that.
+    world.pods.clear();
+    world.restart_pod("eu-west").unwrap();
+    wait_until("the new pod answers", Duration::from_secs(10), || {
+        Ok(client.classify("hello")?.status == 200)
+    })
+    .unwrap();
+    let before = trickster.heads().len();
+    wait_until("warrants are sealed again", Duration::from_secs(10), || {
+        let answer = client.classify("hello")?;
+        anyhow::ensure!(answer.status == 200, "{answer:?}");
+        Ok(is("HS256"))
+    })
+    .unwrap();
+    let seen: Vec<String> =
+        trickster.heads().iter().skip(before - 1).map(|it| algorithm(it)).collect();
+    assert!(seen.iter().all(|alg| alg == "HS256" || alg == "EdDSA"), "{seen:?}");
 }
 
 #[test]

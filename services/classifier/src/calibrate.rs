@@ -13,6 +13,8 @@ pub struct Wishes {
     pub label_precision: Option<f64>,
     /// The share of all texts in scope whose right answer may be lost to finding foreign ones.
     pub in_scope_loss: f64,
+    /// The temperature, where it is known from elsewhere and not to be learned from the judged texts.
+    pub temperature: Option<f32>,
 }
 
 /// Logits of a text and its label's number.
@@ -34,7 +36,7 @@ const SUPPORT_MIN: usize = 20;
 
 /// Learns temperature and thresholds from judged texts, and what is out of scope from foreign
 /// ones where there are any. The temperature of one half must serve the other half better than
-/// none, else there is none: on few texts it can do harm.
+/// none, else there is none: on few texts it can do harm. One that is given is taken as it is.
 pub fn calibrate(
     labels: &[String],
     judged: &[Judged],
@@ -45,12 +47,15 @@ pub fn calibrate(
         judged.iter().enumerate().filter(|(at, _)| (at % 2 == 1) == odd).map(|(_, j)| j).collect()
     };
     let (first, second) = (half(false), half(true));
-    let tried = temperature(&first);
+    let given = wishes.temperature.map(f64::from);
+    let tried = given.unwrap_or_else(|| temperature(&first));
     let likelihood = |t: f64| loss(&second, t);
     let errors = (error(&second, 1.0), error(&second, tried));
-    let held = !second.is_empty() && likelihood(tried) < likelihood(1.0) && errors.1 < errors.0;
+    let serves = !second.is_empty() && likelihood(tried) < likelihood(1.0) && errors.1 < errors.0;
+    let held = given.is_some() || serves;
     let all: Vec<&Judged> = judged.iter().collect();
-    let temperature = if held { narrow(temperature(&all)) } else { 1.0 };
+    let learned = || if held { narrow(temperature(&all)) } else { 1.0 };
+    let temperature = wishes.temperature.unwrap_or_else(learned);
     let mut confidence = Confidence { temperature, ..Confidence::default() };
     let sure = |of: Option<usize>| -> Vec<(f32, bool)> {
         judged
@@ -202,7 +207,8 @@ mod tests {
             .collect()
     }
 
-    const NOTHING: Wishes = Wishes { accuracy: None, label_precision: None, in_scope_loss: 0.01 };
+    const NOTHING: Wishes =
+        Wishes { accuracy: None, label_precision: None, in_scope_loss: 0.01, temperature: None };
 
     fn labels() -> Vec<String> {
         ["a", "b", "c", "d"].map(str::to_owned).to_vec()
@@ -225,6 +231,18 @@ mod tests {
         let found = calibrate(&labels(), &judged, &[], NOTHING);
         assert!(!found.held);
         assert_eq!(found.confidence.temperature, 1.0);
+    }
+
+    #[test]
+    fn a_temperature_that_is_given_is_taken_and_thresholds_go_by_it() {
+        let judged = drawn(4000, 2.0, 4);
+        let wishes = Wishes { accuracy: Some(0.9), temperature: Some(3.0), ..NOTHING };
+        let found = calibrate(&labels(), &judged, &[], wishes);
+        assert!(found.held);
+        assert_eq!(found.confidence.temperature, 3.0);
+        let learned = Wishes { temperature: None, ..wishes };
+        let learned = calibrate(&labels(), &judged, &[], learned).confidence;
+        assert!(found.confidence.abstain_below < learned.abstain_below);
     }
 
     #[test]

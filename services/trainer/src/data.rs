@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result};
 use reeve_classifier::{Columns, Dataset};
@@ -18,6 +18,16 @@ pub(crate) struct DataArguments {
 }
 
 impl DataArguments {
+    /// What a column says of each row of a file.
+    pub(crate) fn groups(&self, path: &Path, column: &str) -> Result<BTreeMap<u64, String>> {
+        let columns = Columns { text: self.text_column.clone(), label: column.to_owned() };
+        let data = Dataset::read_columns(path, &columns)
+            .with_context(|| format!("`{}`", path.display()))?;
+        let labels = data.labels;
+        let named = |row: u64, label: usize| Some((row, labels.get(label)?.clone()));
+        Ok(data.examples.into_iter().filter_map(|it| named(it.row, it.label)).collect())
+    }
+
     /// The labelled texts of a file, and those that are out of scope.
     pub(crate) fn read(&self, path: &Path) -> Result<(Dataset, Vec<String>)> {
         let columns = Columns { text: self.text_column.clone(), label: self.label_column.clone() };

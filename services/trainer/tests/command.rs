@@ -106,6 +106,51 @@ fn a_killed_training_is_resumed_and_comes_to_the_same_bundle() {
 }
 
 #[test]
+fn a_model_is_calibrated_for_sources_that_it_did_not_learn_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // What one source calls a complaint another calls a question, a little or half of the time.
+    let csv = |seed: usize| {
+        let mut csv = String::from("text,label,source\n");
+        for (source, wrong_in) in [("mail", 20), ("chat", 10), ("forum", 3)] {
+            for n in seed..seed + 120 {
+                let (text, label) = if n % 2 == 0 {
+                    (format!("this is broken again {n}"), n / 2 % wrong_in == 0)
+                } else {
+                    (format!("how do I change my address {n}"), n / 2 % wrong_in != 0)
+                };
+                let label = if label { "question" } else { "complaint" };
+                csv += &format!("{text} {source},{label},{source}\n");
+            }
+        }
+        csv
+    };
+    fs::write(dir.join("texts.csv"), csv(0)).unwrap();
+    fs::write(dir.join("held-out.csv"), csv(1000)).unwrap();
+    let fit = "fit --data texts.csv --validation held-out.csv --out model --report report \
+               --epochs 6 --no-baseline --calibrate-across";
+    let with = |column| -> Vec<&str> { fit.split_ascii_whitespace().chain([column]).collect() };
+    let (said, _) = succeed(dir, &with("source"));
+    assert!(said.contains("calibrated across source: temperature"), "{said}");
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(dir.join(path)).unwrap()).unwrap()
+    };
+    let report = read("report/report.json");
+    let across = report["calibrated_across"].as_object().unwrap();
+    assert_eq!(across.keys().collect::<Vec<_>>(), ["chat", "forum", "mail"]);
+    let most = across.values().filter_map(serde_json::Value::as_f64).fold(0.0, f64::max);
+    assert_eq!(across["forum"].as_f64(), Some(most), "{across:?}");
+    let taken = read("model/bundle.json")["confidence"]["temperature"].as_f64().unwrap();
+    assert!((taken - most).abs() < 1e-6, "{taken} {most}");
+
+    for (column, why) in [("label", "are of"), ("nowhere", "the columns are")] {
+        let refused = train(dir, &with(column));
+        let reason = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && reason.contains(why), "{column}: {reason}");
+    }
+}
+
+#[test]
 fn a_training_is_reported_with_its_baseline_and_a_bundle_is_signed() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

@@ -74,7 +74,12 @@ impl<'a> Training<'a> {
             tokenizer: None,
             empty_token: None,
             recipe,
-            wishes: Wishes { accuracy: None, label_precision: None, in_scope_loss: 0.01 },
+            wishes: Wishes {
+                accuracy: None,
+                label_precision: None,
+                in_scope_loss: 0.01,
+                temperature: None,
+            },
             device,
             checkpoints: None,
         }

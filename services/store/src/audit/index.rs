@@ -155,23 +155,20 @@ fn join_calls(c: &mut Connection, origin: &Origin, rows: &mut [Row]) -> Result<(
     }
     let earlier: Vec<String> =
         ended.keys().filter(|id| !intents.contains_key(*id)).cloned().collect();
+    let mut by_status: BTreeMap<&Option<String>, BTreeSet<i64>> = BTreeMap::new();
     for ids in earlier.chunks(ROWS_IN_A_STATEMENT) {
-        for found in earlier_intents(c, origin, ids)? {
-            if let Some(id) = found.decision_id.clone() {
-                intents.insert(id, found);
+        for (log_index, found) in earlier_intents(c, origin, ids)? {
+            let Some(id) = found.decision_id.clone() else { continue };
+            if let Some(status) = ended.get(&id) {
+                by_status.entry(status).or_default().insert(log_index);
             }
+            intents.insert(id, found);
         }
     }
-    let mut by_status: BTreeMap<&Option<String>, BTreeSet<&String>> = BTreeMap::new();
-    for id in &earlier {
-        if let Some(status) = ended.get(id) {
-            by_status.entry(status).or_default().insert(id);
-        }
-    }
-    for (status, ids) in by_status {
-        let ids: Vec<&String> = ids.into_iter().collect();
-        for ids in ids.chunks(ROWS_IN_A_STATEMENT) {
-            set_intent_status(c, origin, ids, status.as_deref())?;
+    for (status, indexes) in by_status {
+        let indexes: Vec<i64> = indexes.into_iter().collect();
+        for indexes in indexes.chunks(ROWS_IN_A_STATEMENT) {
+            set_intent_status(c, origin, indexes, status.as_deref())?;
         }
     }
     for row in rows.iter_mut() {
@@ -206,37 +203,45 @@ fn both(intent: &str, outcome: &str) -> Result<String, StoreError> {
     column("redactions").to_json(&all)
 }
 
+/// Intents of these calls that are in the table, with their places in the log. Only the calls' ids
+/// are left to the engine: SQLite, told of the log as well, reads all of it for every batch.
 fn earlier_intents(
     c: &mut Connection,
     origin: &Origin,
     ids: &[String],
-) -> Result<Vec<FromIntent>, StoreError> {
-    Ok(on_backend!(c, inner => audit_event::table
-        .filter(audit_event::decision_id.eq_any(ids))
-        .filter(audit_event::kind.eq(EventKind::Intent.as_str()))
-        .filter(audit_event::origin.eq(origin.as_str()))
-        .select((
-            audit_event::decision_id,
-            audit_event::credential,
-            audit_event::model,
-            audit_event::action,
-            audit_event::policy,
-            audit_event::redactions,
-        ))
-        .load(inner))?)
+) -> Result<Vec<(i64, FromIntent)>, StoreError> {
+    let found: Vec<(String, String, i64, FromIntent)> = on_backend!(c, inner => audit_event::table
+            .filter(audit_event::decision_id.eq_any(ids))
+            .select((
+                audit_event::kind,
+                audit_event::origin,
+                audit_event::log_index,
+                (
+                    audit_event::decision_id,
+                    audit_event::credential,
+                    audit_event::model,
+                    audit_event::action,
+                    audit_event::policy,
+                    audit_event::redactions,
+                ),
+            ))
+            .load(inner))?;
+    let is_one = |(kind, of, ..): &(String, String, i64, FromIntent)| {
+        kind == EventKind::Intent.as_str() && of == origin.as_str()
+    };
+    Ok(found.into_iter().filter(is_one).map(|(_, _, index, intent)| (index, intent)).collect())
 }
 
 fn set_intent_status(
     c: &mut Connection,
     origin: &Origin,
-    ids: &[&String],
+    indexes: &[i64],
     status: Option<&str>,
 ) -> Result<(), StoreError> {
     on_backend!(c, inner => diesel::update(
         audit_event::table
-            .filter(audit_event::decision_id.eq_any(ids.iter().copied()))
-            .filter(audit_event::kind.eq(EventKind::Intent.as_str()))
-            .filter(audit_event::origin.eq(origin.as_str())),
+            .filter(audit_event::origin.eq(origin.as_str()))
+            .filter(audit_event::log_index.eq_any(indexes.iter().copied())),
     )
     .set(audit_event::status.eq(status))
     .execute(inner))?;

@@ -1,5 +1,6 @@
 //! `reeve-train fit`.
 
+mod across;
 mod recipe;
 
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use reeve_classifier::{
 };
 use reeve_domain::SystemClock;
 
-use self::recipe::RecipeArguments;
 pub(crate) use self::recipe::{long_input, named};
+use self::{across::Across, recipe::RecipeArguments};
 use crate::{
     card::{CardArguments, Defaults, long_texts},
     data::DataArguments,
@@ -67,6 +68,11 @@ pub(crate) struct Arguments {
     /// The same for each label by itself.
     #[arg(long)]
     label_precision: Option<f64>,
+    /// Calibrates for texts that are not like those that were learned from: for each value of this
+    /// column (a topic, a source, a month) a network is trained without its texts and calibrated on
+    /// them, and the highest temperature is taken. One more training for each value.
+    #[arg(long)]
+    calibrate_across: Option<String>,
     /// Share of all texts whose right answer may be lost to finding those out of scope.
     #[arg(long, default_value_t = 0.01)]
     in_scope_loss: f64,
@@ -118,7 +124,7 @@ impl Arguments {
         }
     }
 
-    fn train(&self, texts: &Texts, recipe: &Recipe) -> Result<Fitted> {
+    fn train(&self, texts: &Texts, recipe: &Recipe, across: Option<&Across>) -> Result<Fitted> {
         let tokenizer = self
             .tokenizer_file
             .as_ref()
@@ -140,6 +146,7 @@ impl Arguments {
                 accuracy: self.sure_accuracy,
                 label_precision: self.label_precision,
                 in_scope_loss: self.in_scope_loss,
+                temperature: across.map(Across::temperature),
             },
             device: self.device()?,
             checkpoints: Some(CheckpointPlace {
@@ -192,7 +199,12 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let recipe = arguments.recipe.recipe()?;
     let texts = arguments.texts(&recipe)?;
-    let fitted = arguments.train(&texts, &recipe)?;
+    let across = arguments
+        .calibrate_across
+        .as_deref()
+        .map(|column| Across::find(arguments, column, &texts, &recipe))
+        .transpose()?;
+    let fitted = arguments.train(&texts, &recipe, across.as_ref())?;
     let (history, calibration) = (fitted.history.clone(), fitted.calibration.clone());
     let bundle = arguments.bundle(&texts, fitted, &recipe)?;
     let baseline = (!arguments.no_baseline).then(|| Linear::fit(&texts.data, recipe.seed));
@@ -212,13 +224,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         arguments.out.display(),
         validation.summary()
     );
+    if let Some(across) = &across {
+        said += &format!("\n{}", across.said());
+    }
     if let Some(test) = &test {
         said += &format!("\ntest: {}", test.summary());
     }
     if let Some(dir) = &arguments.report {
         report::write(
             dir,
-            &Report { bundle: &bundle, recipe, history, calibration, validation, test },
+            &Report {
+                bundle: &bundle,
+                recipe,
+                history,
+                calibration,
+                across: across.map(|across| across.temperatures),
+                validation,
+                test,
+            },
         )?;
         said += &format!("\nreport: {}", dir.display());
     }

@@ -2,7 +2,7 @@
 
 mod pictures;
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use reeve_classifier::{Bundle, Calibration, Epoch, Recipe};
@@ -16,6 +16,8 @@ pub(crate) struct Report<'a> {
     pub(crate) recipe: Recipe,
     pub(crate) history: Vec<Epoch>,
     pub(crate) calibration: Option<Calibration>,
+    /// Temperatures by the group that was left out, where there were such.
+    pub(crate) across: Option<BTreeMap<String, f32>>,
     pub(crate) validation: Judgement,
     pub(crate) test: Option<Judgement>,
 }
@@ -38,6 +40,7 @@ pub(crate) fn write(dir: &Path, report: &Report<'_>) -> Result<()> {
         "architecture": report.bundle.architecture(),
         "confidence": report.bundle.confidence(),
         "calibration_held": report.calibration.as_ref().map(|found| found.held),
+        "calibrated_across": report.across,
         "history": report.history,
         "validation": report.validation,
         "test": report.test,
