@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
     /// Most texts in one forward pass [default: 32, 512 on a GPU].
     #[arg(long, env = "REEVE_POD_MAX_BATCH")]
     pub(crate) max_batch: Option<NonZeroUsize>,
-    /// Most tokens in one forward pass, with padding where rows are padded [default: 512, 65536
+    /// Most tokens in one forward pass, with padding where rows are padded [default: 384, 65536
     /// on a GPU]. A smaller number gives short waits for all, a larger one more texts a second.
     #[arg(long, env = "REEVE_POD_MAX_BATCH_TOKENS")]
     pub(crate) max_batch_tokens: Option<NonZeroUsize>,
@@ -162,7 +162,9 @@ impl Arguments {
 
     /// What a batch may be on this device.
     pub(crate) fn shape(&self, device: Device) -> Shape {
-        let (texts, tokens) = if device == Device::Cpu { (32, 512) } else { (512, 65_536) };
+        // Six texts of 64 tokens are as many as the network computes at once without libtorch; more
+        // would only have others wait longer.
+        let (texts, tokens) = if device == Device::Cpu { (32, 384) } else { (512, 65_536) };
         let texts = self.max_batch.map_or(texts, NonZeroUsize::get);
         let tokens = self.max_batch_tokens.map_or(tokens, NonZeroUsize::get);
         let window = self.window.map_or(texts.saturating_mul(4), NonZeroUsize::get).max(texts);

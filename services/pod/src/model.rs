@@ -27,6 +27,11 @@ use crate::{
     worker::{Bench, work},
 };
 
+/// How much lower the priority of workers is (nice(2), on Linux that of a thread): on a core that both
+/// want, calls are read before texts are computed. What waits, waits in the order that is fair, and not
+/// unread.
+const LOWER: i32 = 5;
+
 /// One loaded bundle: its queue, its workers, and whether calls are taken.
 pub(crate) struct Model {
     pub(crate) name: String,
@@ -169,8 +174,11 @@ impl Model {
     }
 
     fn work(&self, report: &mpsc::Sender<Result<(), NotLoaded>>) {
-        // Holds for the thread that says it.
+        // Both hold for the thread that says it.
         reeve_classifier::set_threads(1);
+        if let Err(error) = rustix::process::nice(LOWER) {
+            tracing::warn!(%error, "a worker keeps the priority of the others");
+        }
         let classifier =
             self.engine.classifier().map_err(NotLoaded::Engine).and_then(|classifier| {
                 let fault = |fault: &dyn std::fmt::Display| NotLoaded::WarmUp(fault.to_string());

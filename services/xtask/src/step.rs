@@ -14,6 +14,16 @@ use crate::{place, say, signals};
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(place::root()).stdin(Stdio::null());
+    // What `cargo run` says of this program is nothing to a cargo that it starts: build scripts that
+    // look at it, as ring's does, would build all anew whenever somebody calls cargo by hand.
+    for (name, _) in std::env::vars_os() {
+        let said = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if said {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -16,34 +16,50 @@ use crate::{
 /// Connections of the tenant that is measured.
 const SMALL: usize = 2;
 
+/// What a tenant sends beside the small one.
+#[derive(Clone, Copy)]
+struct Flood {
+    connections: usize,
+    /// Texts of a call.
+    texts: usize,
+}
+
 /// The small tenant's latencies alone, beside one that sends as much, and beside one that sends a
-/// hundred times as much.
+/// hundred times as much: in calls of a hundred texts, and over a hundred times the connections, where
+/// all share the cores with the threads that call.
 pub(crate) fn measure(program: &str, dir: &Path, time: Duration) -> Result<Value, Fault> {
     let pod = Pod::start(program, dir, &["--device", "cpu", "--precision", "fp32"])?;
     let mut said = serde_json::Map::new();
-    for times in [0, 1, 100] {
-        said.insert(format!("beside {times} times as much"), beside(&pod, SMALL * times, time)?);
+    for (name, connections, texts) in [
+        ("alone", 0, 1),
+        ("beside as much", SMALL, 1),
+        ("beside 100 times the texts a call", SMALL, 100),
+        ("beside 100 times the connections", SMALL * 100, 1),
+    ] {
+        said.insert(name.to_owned(), beside(&pod, Flood { connections, texts }, time)?);
     }
     Ok(said.into())
 }
 
-fn beside(pod: &Pod, others: usize, time: Duration) -> Result<Value, Fault> {
+fn beside(pod: &Pod, others: Flood, time: Duration) -> Result<Value, Fault> {
     let (small, flood) = (pod.warrant("small")?, pod.warrant("flood")?);
     let over = AtomicBool::new(false);
     let (answered, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-    let ask = |warrant: &str, number: usize| {
-        let text = pod.texts.get(number % pod.texts.len()).map_or("", String::as_str);
-        pod.ask(warrant, &[text], 1)
+    let ask = |warrant: &str, number: usize, texts: usize| {
+        let texts: Vec<&str> =
+            pod.texts.iter().map(String::as_str).cycle().skip(number).take(texts).collect();
+        pod.ask(warrant, &texts, 1)
     };
     thread::scope(|scope| {
-        for caller in 0..others {
+        for caller in 0..others.connections {
             let (ask, flood, over) = (&ask, &flood, &over);
             let (answered, refused) = (&answered, &refused);
             scope.spawn(move || {
                 let mut number = caller;
                 while !over.load(Ordering::SeqCst) {
                     number += 1;
-                    let counted = if ask(flood, number).is_ok() { answered } else { refused };
+                    let counted =
+                        if ask(flood, number, others.texts).is_ok() { answered } else { refused };
                     counted.fetch_add(1, Ordering::SeqCst);
                 }
             });
@@ -54,7 +70,7 @@ fn beside(pod: &Pod, others: usize, time: Duration) -> Result<Value, Fault> {
             let mut latencies = Vec::new();
             while pod.clock.monotonic() < end {
                 let begun = pod.clock.monotonic();
-                ask(&small, caller + latencies.len())?;
+                ask(&small, caller + latencies.len(), 1)?;
                 latencies.push(pod.clock.monotonic().saturating_sub(begun));
                 // As a tenant that is not always there.
                 thread::sleep(Duration::from_millis(5));

@@ -1,6 +1,11 @@
 //! Answers, refusals, a full queue and the end of a pod.
 
-use std::{thread, time::Duration};
+use std::{
+    io::Write as _,
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
 
 use reeve_classifier::{Classifier, Device};
 use reeve_domain::{Digest, Region};
@@ -154,6 +159,46 @@ fn a_full_queue_answers_at_once_and_nothing_hangs() {
         assert_eq!(reply.status, 503);
         assert!(reply.retry_after && reply.error().contains("full"));
     }
+}
+
+/// Texts that went through the network.
+fn computed(pod: &Pod) -> u64 {
+    let stats: serde_json::Value =
+        serde_json::from_slice(&pod.get("/v2/models/support/stats").body).unwrap();
+    let batches = stats["model_stats"][0]["batch_stats"].as_array().unwrap();
+    let texts = |one: &serde_json::Value| {
+        one["batch_size"].as_u64().unwrap() * one["compute_infer"]["count"].as_u64().unwrap()
+    };
+    batches.iter().map(texts).sum()
+}
+
+#[test]
+fn for_a_caller_that_hangs_up_nothing_more_is_computed() {
+    const ALL: u64 = 20_000;
+    let most = ALL.to_string();
+    let pod = Pod::start(&["--workers", "1", "--queue", &most, "--max-batch", "1"]);
+    let body = request(&vec![TEXTS[2]; usize::try_from(ALL).unwrap()]);
+    let address = pod.address.strip_prefix("http://").unwrap();
+    let mut caller = TcpStream::connect(address).unwrap();
+    let warrant = pod.signer.sign(&pod.claims());
+    let length = body.len();
+    let head = format!(
+        "POST /v2/models/support/infer HTTP/1.1\r\nHost: {address}\r\n\
+         {WARRANT_HEADER}: {warrant}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    caller.write_all(head.as_bytes()).unwrap();
+    caller.write_all(&body).unwrap();
+    while computed(&pod) == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(caller);
+    // The place in the queue is free for others, who are answered.
+    let begun = Instant::now();
+    assert_eq!(pod.classify(&["courier"]).status, 200);
+    let (after, took) = (computed(&pod), begun.elapsed());
+    assert!(after < ALL, "all {after} texts were computed for nobody, in {took:?}");
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(computed(&pod), after, "it goes on");
 }
 
 #[test]

@@ -341,7 +341,9 @@ impl Pods {
         let url = format!("http://{address}/v2/models/article/infer");
         let headers = [("Reeve-Warrant", warrant.as_str())];
         let bodies = work.home.join("pod.jsonl");
-        let target = Target::lines(&self.home.join("pod.lua"), url, &headers, &bodies)?;
+        // Each has a warrant of its own.
+        let script = self.home.join(format!("pod-{port}.lua"));
+        let target = Target::lines(&script, url, &headers, &bodies)?;
         Ok(Running::pinned(server, target))
     }
 

@@ -142,7 +142,8 @@ fn sets(data: &Path, scratch: &Path) -> anyhow::Result<Vec<Set>> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut banking = words("--text-column text --label-column category --data");
     banking.extend([file("banking77/train.csv"), "--test".to_owned(), file("banking77/test.csv")]);
-    let mut cold = words("--text-column TEXT --label-column label --data");
+    // Its test split is not like what is trained and validated on; of what kind it is, nobody says.
+    let mut cold = words("--text-column TEXT --label-column label --calibrate-across topic --data");
     cold.push(file("cold-zh/train.csv"));
     for (option, name) in [("--validation", "cold-zh/dev.csv"), ("--test", "cold-zh/test.csv")] {
         cold.extend([option.to_owned(), file(name)]);
