@@ -45,6 +45,8 @@ fn classifier(weights: Weights, architecture: Architecture) -> Classifier {
 }
 
 fn load(weights: Weights, script: Option<Vec<u8>>, architecture: Architecture) -> Classifier {
+    // Several threads that wait for each other come to a standstill where others want the cores.
+    reeve_classifier::set_threads(1);
     let dir = tempfile::tempdir().unwrap();
     let text = "one two three two one";
     let tokenizer = reeve_classifier::learn_tokenizer([text].into_iter(), 40, 1).unwrap();
