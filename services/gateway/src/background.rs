@@ -6,6 +6,7 @@ use std::{
 };
 
 use actix_web::{rt, web};
+use awc::error::SendRequestError;
 use reeve_domain::{Directory, Record};
 use reeve_protocol::agreement::{INTRODUCTION_HEADER, POD_KEY_HEADER};
 use reeve_store::StoreError;
@@ -194,12 +195,21 @@ fn probes(gate: &Gate, pod: &Arc<PodState>) -> Vec<impl Future<Output = ()> + us
         let (gate, pod) = (gate.clone(), Arc::clone(pod));
         async move {
             let url = format!("{}/v2/health/ready", member.url);
-            let mut request = gate.client.get(url).timeout(PROBE_TIMEOUT);
             let sent = member.introduction();
-            if let Some(sent) = &sent {
-                request = request.insert_header((INTRODUCTION_HEADER, sent.introduction()));
-            }
-            let answer = request.send().await.ok().filter(|answer| answer.status().is_success());
+            let ask = || {
+                let mut request = gate.client.get(&url).timeout(PROBE_TIMEOUT);
+                if let Some(sent) = &sent {
+                    request = request.insert_header((INTRODUCTION_HEADER, sent.introduction()));
+                }
+                request.send()
+            };
+            let answer = match ask().await {
+                Err(SendRequestError::Connect(_) | SendRequestError::Timeout) => None,
+                // The connection may have been kept open for too long: that says nothing of the pod.
+                Err(_) => ask().await.ok(),
+                Ok(answer) => Some(answer),
+            };
+            let answer = answer.filter(|answer| answer.status().is_success());
             let (id, region) = (&pod.pod.id, &pod.pod.region);
             if let Some(answer) = &answer {
                 let key = answer.headers().get(POD_KEY_HEADER).and_then(|it| it.to_str().ok());

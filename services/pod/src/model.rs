@@ -27,9 +27,10 @@ use crate::{
     worker::{Bench, work},
 };
 
-/// How much lower the priority of workers is (nice(2), on Linux that of a thread): on a core that both
+/// How much lower the priority of workers is (nice(2)): on a core that both
 /// want, calls are read before texts are computed. What waits, waits in the order that is fair, and not
 /// unread.
+#[cfg(target_os = "linux")]
 const LOWER: i32 = 5;
 
 /// One loaded bundle: its queue, its workers, and whether calls are taken.
@@ -174,8 +175,9 @@ impl Model {
     }
 
     fn work(&self, report: &mpsc::Sender<Result<(), NotLoaded>>) {
-        // Both hold for the thread that says it.
+        // Both hold for the thread that says it; elsewhere a priority is the process's.
         reeve_classifier::set_threads(1);
+        #[cfg(target_os = "linux")]
         if let Err(error) = rustix::process::nice(LOWER) {
             tracing::warn!(%error, "a worker keeps the priority of the others");
         }
