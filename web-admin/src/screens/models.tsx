@@ -176,6 +176,7 @@ function Papers({ model, may }: { model: Schema['Model']; may: boolean }) {
       <Group gap="sm" wrap="nowrap">
         <NativeSelect
           aria-label={t('models.riskOf', { model: model.name })}
+          miw={110}
           data={['minimal', 'limited', 'high'].map((value) => ({
             value,
             label: t(`models.risk.${value}`),
