@@ -124,6 +124,17 @@ impl Classifier {
     /// One row of logits a text, in the order given. Which other texts share the batch changes
     /// nothing but the last bits of rounding.
     pub fn logits(&self, batch: &[&Encoded]) -> Result<Vec<Vec<f32>>, ForwardError> {
+        self.logits_between(batch, &|| ())
+    }
+
+    /// As [`Self::logits`]. `between` is called whenever the pass can lie still: after every step of
+    /// an LSTM without libtorch, else never. It may compute something else that cannot wait, with
+    /// this very network, and changes nothing thereby.
+    pub fn logits_between(
+        &self,
+        batch: &[&Encoded],
+        between: &dyn Fn(),
+    ) -> Result<Vec<Vec<f32>>, ForwardError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -138,7 +149,7 @@ impl Classifier {
             Computer::Network(network) => network.answers(batch),
             Computer::Script(script) => script.answers(batch),
             #[cfg(target_arch = "x86_64")]
-            Computer::Native(native) => Ok(native.answers(batch)),
+            Computer::Native(native) => Ok(native.answers(batch, between)),
         };
         let mut answers = answers.map_err(|error| ForwardError::Device(error.to_string()))?;
         for (index, (answer, text)) in answers.iter_mut().zip(batch).enumerate() {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tch::Device;
 
 #[cfg(target_arch = "x86_64")]
-use crate::native::{self, Native};
+use crate::native::{Instructions, Native};
 use crate::{
     Arithmetic, Body, Bundle, Classifier, Encoded, ForwardError, LoadError, SelfTest, Serving,
     softmax,
@@ -119,7 +119,7 @@ impl Engine {
     pub fn reckon(bundle: &Bundle, device: Device, workers: usize) -> u64 {
         #[cfg(target_arch = "x86_64")]
         if device == Device::Cpu
-            && native::supports(Arithmetic::Fp32)
+            && Instructions::best(Arithmetic::Fp32).is_some()
             && bundle.architecture().body == Body::Lstm
         {
             let architecture = bundle.architecture();
@@ -187,7 +187,8 @@ fn multiplies_bf16(bundle: &Bundle, device: Device) -> bool {
     let body = bundle.architecture().body;
     #[cfg(target_arch = "x86_64")]
     if device == Device::Cpu {
-        return body == Body::Lstm && native::supports(Arithmetic::Bf16);
+        return body == Body::Lstm
+            && Instructions::best(Arithmetic::Bf16) == Some(Instructions::Avx512);
     }
     device.is_cuda() && body != Body::Script
 }

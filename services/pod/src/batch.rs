@@ -1,8 +1,13 @@
 //! Which of the texts that wait share a forward pass.
 
+use std::time::Duration;
+
+use reeve_domain::TenantId;
+use reeve_protocol::warrant::Priority;
+
 use crate::{
     call::Item,
-    order::{Order, Tag},
+    order::{Order, Share, Tag},
 };
 
 /// What a batch may be.
@@ -32,6 +37,8 @@ pub(crate) enum Closed {
     Shared,
     /// Nothing more waits.
     Drained,
+    /// It was let in while another was computed.
+    LetIn,
 }
 
 impl Closed {
@@ -42,6 +49,7 @@ impl Closed {
             Self::Padding => "padding",
             Self::Shared => "shared",
             Self::Drained => "drained",
+            Self::LetIn => "let-in",
         }
     }
 }
@@ -53,6 +61,15 @@ pub(crate) struct Batch {
     pub(crate) tokens: usize,
     pub(crate) longest: usize,
     pub(crate) closed: Closed,
+    /// The last of its texts' places in the order.
+    last: u64,
+}
+
+/// Whose texts are computed, and how far behind them others are.
+pub(crate) struct Hosts {
+    tenants: Vec<TenantId>,
+    priority: Priority,
+    last: u64,
 }
 
 /// At least so many of a padded batch's steps must be of texts, in per cent: below it two batches
@@ -77,6 +94,23 @@ impl Batch {
         }
     }
 
+    const fn new(closed: Closed) -> Self {
+        Self { items: Vec::new(), tokens: 0, longest: 0, closed, last: 0 }
+    }
+
+    /// Whose texts it has.
+    pub(crate) fn hosts(&self) -> Hosts {
+        let shares = || self.items.iter().map(|item| &item.call.share);
+        let mut tenants: Vec<TenantId> = Vec::new();
+        for Share { tenant, .. } in shares() {
+            if !tenants.contains(tenant) {
+                tenants.push(tenant.clone());
+            }
+        }
+        let priority = shares().map(|share| share.priority).min().unwrap_or_default();
+        Hosts { tenants, priority, last: self.last }
+    }
+
     fn push(&mut self, item: Item) {
         self.tokens = self.tokens.saturating_add(item.tokens());
         self.longest = self.longest.max(item.tokens());
@@ -92,7 +126,7 @@ impl Batch {
             order.first(shape.window).map(|(tag, item)| (tag, item.tokens())).collect();
         for (tag, length) in window {
             match self.fits(length, shape) {
-                Ok(()) => self.extend(order.take(tag, tag.0)),
+                Ok(()) => self.extend(order.take(tag, tag.0), tag),
                 Err(closed) => {
                     self.closed = closed;
                     break;
@@ -101,9 +135,10 @@ impl Batch {
         }
     }
 
-    fn extend(&mut self, item: Option<Item>) {
+    fn extend(&mut self, item: Option<Item>, tag: Tag) {
         if let Some(item) = item {
             self.push(item);
+            self.last = self.last.max(tag.0);
         }
     }
 }
@@ -120,9 +155,8 @@ pub(crate) fn choose(order: &mut Order, shape: Shape, fair: usize) -> Option<Bat
         window.sort_by_key(|(_, other)| other.abs_diff(length));
     }
     let closed = if more { Closed::Texts } else { Closed::Drained };
-    let first = order.take(head, head.0)?;
-    let mut batch = Batch { items: Vec::new(), tokens: 0, longest: 0, closed };
-    batch.push(first);
+    let mut batch = Batch::new(closed);
+    batch.extend(order.take(head, head.0), head);
     for (tag, length) in window.into_iter().filter(|(tag, _)| *tag != head) {
         if batch.items.len() >= fair {
             batch.closed = if fair < shape.texts { Closed::Shared } else { Closed::Texts };
@@ -132,7 +166,40 @@ pub(crate) fn choose(order: &mut Order, shape: Shape, fair: usize) -> Option<Bat
             batch.closed = closed;
             break;
         }
-        batch.extend(order.take(tag, head.0));
+        batch.extend(order.take(tag, head.0), tag);
     }
     Some(batch)
+}
+
+/// The texts that may be let in between two steps of a batch, whose `hosts` have had more than their
+/// due by then: those that the order has before the last of the hosts', if their tenants are more than
+/// twice such a text behind them. Who asks as much as the others waits like them.
+pub(crate) fn let_in(
+    order: &mut Order,
+    hosts: &Hosts,
+    shape: Shape,
+    now: Duration,
+) -> Option<Batch> {
+    let yields = hosts.priority == Priority::Batch;
+    let last = if yields { u64::MAX } else { hosts.last };
+    let reached = hosts.tenants.iter().map(|tenant| order.next(tenant)).min().unwrap_or(0);
+    let mut batch = Batch::new(Closed::LetIn);
+    let mut tokens = 0_usize;
+    let mut tags: Vec<Tag> = Vec::new();
+    for (tag, item, end) in order.before(last).take(shape.window) {
+        let behind = end.saturating_add(end.saturating_sub(tag.0)) <= reached;
+        let is_host = hosts.tenants.contains(&item.call.share.tenant);
+        if is_host || !(behind || yields) || item.call.is_given_up(now) {
+            continue;
+        }
+        tokens = tokens.saturating_add(item.tokens());
+        if !tags.is_empty() && (tags.len() >= shape.texts || tokens > shape.tokens) {
+            break;
+        }
+        tags.push(tag);
+    }
+    for tag in tags {
+        batch.extend(order.take(tag, tag.0), tag);
+    }
+    (!batch.items.is_empty()).then_some(batch)
 }

@@ -4,6 +4,8 @@ use parking_lot::Mutex;
 use reeve_classifier::Encoded;
 use tokio::sync::oneshot;
 
+use crate::order::Share;
+
 /// The logits of each text of a call in order, or nothing if any of them could not be computed.
 pub(crate) type Answer = Result<Computed, Failed>;
 
@@ -39,6 +41,8 @@ impl Item {
 
 /// Puts the answers of a call's texts together, whatever batches they went through.
 pub(crate) struct Call {
+    /// Whose it is.
+    pub(crate) share: Share,
     open: Mutex<Option<Open>>,
     /// After this, by the monotonic clock, nobody waits any more.
     until: Duration,
@@ -54,11 +58,16 @@ struct Open {
 
 impl Call {
     /// A call of `texts` texts and where its answer will come.
-    pub(crate) fn new(texts: usize, until: Duration) -> (Arc<Self>, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(
+        texts: usize,
+        share: &Share,
+        until: Duration,
+    ) -> (Arc<Self>, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
         let (waited, computed) = (Duration::ZERO, Duration::ZERO);
         let open = Open { rows: vec![None; texts], left: texts, waited, computed, reply };
-        (Arc::new(Self { open: Mutex::new(Some(open)), until }), answer)
+        let (share, open) = (share.clone(), Mutex::new(Some(open)));
+        (Arc::new(Self { share, open, until }), answer)
     }
 
     /// Whether nobody waits for the answer: the client is gone, its time is over, or one of its

@@ -95,7 +95,7 @@ impl Metrics {
             )?,
             closed: counter(
                 "reeve_pod_batch_closed_total",
-                "Why batches got no more texts: texts, tokens, padding, shared, drained.",
+                "Why batches got no more texts: texts, tokens, padding, shared, drained, let-in.",
                 &["model", "why"],
             )?,
             queued: gauge("reeve_pod_queued_texts", "Texts that wait for a worker.")?,

@@ -1,13 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::{Condvar, Mutex};
 use reeve_classifier::Encoded;
-use reeve_domain::Clock;
+use reeve_domain::{Clock, TenantId};
 use reeve_protocol::warrant::Priority;
 use tokio::sync::oneshot;
 
 use crate::{
-    batch::{Batch, Shape, choose},
+    batch::{Batch, Hosts, Shape, choose, let_in},
     call::{Answer, Call, Item},
     order::{Order, Share},
 };
@@ -17,6 +23,8 @@ use crate::{
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    /// How often something came that may be let in while others are computed.
+    urgent: AtomicU64,
     capacity: usize,
     clock: Arc<dyn Clock>,
 }
@@ -28,6 +36,8 @@ struct Waiting {
     passed_over: u32,
     /// Workers that have nothing to do.
     idle: usize,
+    /// Batches that are computed.
+    running: usize,
     /// Tokens a second of all workers together, smoothed; 0 until something was computed.
     rate: f64,
     open: bool,
@@ -65,10 +75,11 @@ impl Queue {
             batch: Order::default(),
             passed_over: 0,
             idle: 0,
+            running: 0,
             rate: 0.0,
             open: true,
         });
-        Self { waiting, arrived: Condvar::new(), capacity, clock }
+        Self { waiting, arrived: Condvar::new(), urgent: AtomicU64::new(0), capacity, clock }
     }
 
     /// The most texts that can wait, and so the most of one call.
@@ -94,7 +105,7 @@ impl Queue {
         share: &Share,
         until: Duration,
     ) -> Result<oneshot::Receiver<Answer>, Refused> {
-        let (call, answer) = Call::new(texts.len(), until);
+        let (call, answer) = Call::new(texts.len(), share, until);
         let came = self.clock.monotonic();
         let mut waiting = self.waiting.lock();
         if !waiting.open {
@@ -105,9 +116,13 @@ impl Queue {
             waiting.drop_given_up(came);
         }
         waiting.room(self.capacity, &texts, share)?;
+        let nothing_else_waits = waiting.interactive.waiting(&share.tenant) == 0;
         for (index, text) in texts.into_iter().enumerate() {
             let item = Item { text, call: call.clone(), index, came };
-            waiting.order(share.priority).push(item, share);
+            waiting.order(share.priority).push(item);
+        }
+        if waiting.running > 0 && waiting.idle == 0 && nothing_else_waits {
+            self.urgent.fetch_add(1, Ordering::Release);
         }
         drop(waiting);
         // One worker is enough for them; it wakes another if it leaves any.
@@ -148,18 +163,52 @@ impl Queue {
                 batch.fill(&mut waiting.batch, shape);
             }
         }
+        waiting.running = waiting.running.saturating_add(usize::from(batch.is_some()));
         if waiting.len() > 0 {
             self.arrived.notify_one();
         }
         batch
     }
 
+    /// Changes when something came since that may be let in: asked between the steps of a batch.
+    pub(crate) fn urgent(&self) -> u64 {
+        self.urgent.load(Ordering::Acquire)
+    }
+
+    /// Takes texts that are let in while a batch of `hosts` is computed.
+    pub(crate) fn let_in(&self, hosts: &Hosts, shape: Shape) -> Option<Batch> {
+        let now = self.clock.monotonic();
+        let_in(&mut self.waiting.lock().interactive, hosts, shape, now)
+    }
+
     /// Told by a worker how long it took for so many tokens, one of `workers`.
     pub(crate) fn computed(&self, tokens: usize, took: Duration, workers: usize) {
-        let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
         let rate = number(tokens) * number(workers) / took.as_secs_f64().max(1e-6);
         let mut waiting = self.waiting.lock();
         waiting.rate = if waiting.rate > 0.0 { 0.9 * waiting.rate + 0.1 * rate } else { rate };
+        waiting.running = waiting.running.saturating_sub(1);
+        if waiting.running == 0 {
+            waiting.interactive.rest();
+            waiting.batch.rest();
+        }
+    }
+
+    /// Told by a worker, one of `workers`, how long it took for tenants' texts that were let in: few
+    /// texts take longer than their part of a full batch, and who is let in pays for that.
+    pub(crate) fn let_in_computed(
+        &self,
+        tenants: &[(TenantId, usize)],
+        took: Duration,
+        workers: usize,
+    ) {
+        let mut waiting = self.waiting.lock();
+        let tokens = tenants.iter().map(|(_, tokens)| *tokens).fold(0, usize::saturating_add);
+        let usual = took.as_secs_f64() * waiting.rate / number(workers).max(1.0);
+        let more = (usual / number(tokens).max(1.0) - 1.0).clamp(0.0, 100.0);
+        for (tenant, tokens) in tenants {
+            let more = Duration::from_secs_f64(number(*tokens) * more).as_secs();
+            waiting.interactive.charge(tenant, usize::try_from(more).unwrap_or(usize::MAX));
+        }
     }
 
     /// Takes nothing more; what waits is still handed out.
@@ -181,6 +230,10 @@ impl Queue {
             item.call.fail();
         }
     }
+}
+
+fn number(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 impl Waiting {

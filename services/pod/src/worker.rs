@@ -1,22 +1,34 @@
 use std::{
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
 use reeve_classifier::{Classifier, Encoded, ForwardError};
-use reeve_domain::Clock;
+use reeve_domain::{Clock, TenantId};
 
-use crate::{batch::Shape, call::Item, cores::Cores, metrics::ModelMetrics, queue::Queue};
+use crate::{
+    batch::{Batch, Shape},
+    call::Item,
+    cores::Cores,
+    metrics::ModelMetrics,
+    queue::Queue,
+};
 
 /// What computes logits: a network on a device, owned by one worker.
 pub(crate) trait Forward {
-    /// One row of logits a text, in order.
-    fn logits(&self, batch: &[&Encoded]) -> Result<Vec<Vec<f32>>, ForwardError>;
+    /// One row of logits a text, in order; `between` is called whenever the pass can lie still.
+    fn logits(&self, batch: &[&Encoded], between: &dyn Fn())
+    -> Result<Vec<Vec<f32>>, ForwardError>;
 }
 
 impl Forward for Classifier {
-    fn logits(&self, batch: &[&Encoded]) -> Result<Vec<Vec<f32>>, ForwardError> {
-        Self::logits(self, batch)
+    fn logits(
+        &self,
+        batch: &[&Encoded],
+        between: &dyn Fn(),
+    ) -> Result<Vec<Vec<f32>>, ForwardError> {
+        self.logits_between(batch, between)
     }
 }
 
@@ -54,15 +66,26 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
     while bench.queue.wait() {
         // The core first: what comes while it is waited for shares the batch.
         let core = bench.cores.take();
+        let seen = Cell::new(bench.queue.urgent());
         let Some(batch) = bench.queue.take(bench.shape) else { continue };
-        let (texts, tokens) = (batch.items.len(), batch.tokens);
-        let begun = bench.clock.monotonic();
-        bench.metrics.begin(&batch, begun, bench.shape.pads);
-        let healthy = run(bench.clock, &forward, batch.items, begun);
-        let took = bench.clock.monotonic().saturating_sub(begun);
-        bench.queue.computed(tokens, took, bench.workers);
-        bench.metrics.end(texts, took, bench.queue);
-        if !healthy {
+        let (hosts, texts, tokens) = (batch.hosts(), batch.items.len(), batch.tokens);
+        let (healthy, others) = (Cell::new(true), Cell::new(Duration::ZERO));
+        let let_in = || {
+            let urgent = bench.queue.urgent();
+            if seen.replace(urgent) == urgent {
+                return;
+            }
+            while let Some(batch) = bench.queue.let_in(&hosts, bench.shape) {
+                let tenants = tokens_of(&batch);
+                let (well, took) = bench.pass(&forward, batch, &|| ());
+                bench.queue.let_in_computed(&tenants, took, bench.workers);
+                healthy.set(healthy.get() && well);
+                others.set(others.get().saturating_add(took));
+            }
+        };
+        let (well, took) = bench.pass(&forward, batch, &let_in);
+        bench.queue.computed(tokens, took.saturating_sub(others.get()), bench.workers);
+        if !(well && healthy.get()) {
             tracing::error!(texts, "the network panicked; loading it again");
             forward = load().map_err(|error| Lost(error.to_string()))?;
         }
@@ -71,9 +94,42 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
     Ok(())
 }
 
+/// Whose tokens a batch has, and how many of each.
+fn tokens_of(batch: &Batch) -> Vec<(TenantId, usize)> {
+    let mut tenants: Vec<(TenantId, usize)> = Vec::new();
+    for item in &batch.items {
+        let tenant = &item.call.share.tenant;
+        match tenants.iter_mut().find(|(other, _)| other == tenant) {
+            Some((_, tokens)) => *tokens = tokens.saturating_add(item.tokens()),
+            None => tenants.push((tenant.clone(), item.tokens())),
+        }
+    }
+    tenants
+}
+
+impl Bench<'_> {
+    /// Computes a batch and answers its calls. Says whether the network is to be trusted still, and
+    /// how long it took, with what was computed in between.
+    fn pass<F: Forward>(&self, forward: &F, batch: Batch, between: &dyn Fn()) -> (bool, Duration) {
+        let texts = batch.items.len();
+        let begun = self.clock.monotonic();
+        self.metrics.begin(&batch, begun, self.shape.pads);
+        let healthy = run(self.clock, forward, batch.items, begun, between);
+        let took = self.clock.monotonic().saturating_sub(begun);
+        self.metrics.end(texts, took, self.queue);
+        (healthy, took)
+    }
+}
+
 /// Computes texts and hands their logits over. Says whether the network is to be trusted still.
-fn run<F: Forward>(clock: &dyn Clock, forward: &F, items: Vec<Item>, begun: Duration) -> bool {
-    match compute(forward, &items) {
+fn run<F: Forward>(
+    clock: &dyn Clock,
+    forward: &F,
+    items: Vec<Item>,
+    begun: Duration,
+    between: &dyn Fn(),
+) -> bool {
+    match compute(forward, &items, between) {
         Ok(rows) => {
             let computed = clock.monotonic().saturating_sub(begun);
             for (item, row) in items.into_iter().zip(rows) {
@@ -86,7 +142,7 @@ fn run<F: Forward>(clock: &dyn Clock, forward: &F, items: Vec<Item>, begun: Dura
         Err(Broken::Refused(_)) if items.len() > 1 => {
             let mut healthy = true;
             for item in items {
-                healthy = run(clock, forward, vec![item], begun) && healthy;
+                healthy = run(clock, forward, vec![item], begun, between) && healthy;
             }
             healthy
         }
@@ -108,9 +164,13 @@ fn fail(items: &[Item]) {
     }
 }
 
-fn compute<F: Forward>(forward: &F, items: &[Item]) -> Result<Vec<Vec<f32>>, Broken> {
+fn compute<F: Forward>(
+    forward: &F,
+    items: &[Item],
+    between: &dyn Fn(),
+) -> Result<Vec<Vec<f32>>, Broken> {
     let texts: Vec<&Encoded> = items.iter().map(|item| &item.text).collect();
-    match catch_unwind(AssertUnwindSafe(|| forward.logits(&texts))) {
+    match catch_unwind(AssertUnwindSafe(|| forward.logits(&texts, between))) {
         Ok(Ok(rows)) if rows.len() == items.len() => Ok(rows),
         Ok(Err(error)) => Err(Broken::Refused(error)),
         Ok(Ok(_)) | Err(_) => Err(Broken::Panicked),

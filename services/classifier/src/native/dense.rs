@@ -2,34 +2,45 @@
 
 use std::arch::x86_64::__m512;
 
-use super::{Gates, LANES, Matrix, ROWS, ZERO, fp32::multiply};
+use super::{Gates, Instructions, LANES, Matrix, ZERO, avx2, avx512};
 
 /// Columns of a panel.
 const COLUMNS: usize = 4 * LANES;
+/// Rows that are computed at once.
+pub(super) const ROWS: usize = avx512::ROWS;
 
 /// Weights and bias.
 #[derive(Debug)]
 pub(super) struct Dense {
+    instructions: Instructions,
     panels: Vec<(Gates, Vec<Gates>)>,
     inputs: usize,
 }
 
 impl Dense {
     /// What an LSTM's input adds to its gates, in the gates' blocks.
-    pub(super) fn gates(matrix: Matrix<'_>, bias: &[f32]) -> Self {
+    pub(super) fn gates(instructions: Instructions, matrix: Matrix<'_>, bias: &[f32]) -> Self {
         let biases = Matrix { values: bias, inputs: 1, ..matrix };
         let panel = |block| {
-            let bias = biases.gates(block, |block, gate, lane| biases.at(block, gate, lane, 0));
-            let gates =
-                |k| matrix.gates(block, |block, gate, lane| matrix.at(block, gate, lane, k));
+            let bias: [[f32; LANES]; 4] =
+                biases.gates(block, |gate, unit| biases.at(gate, unit, 0));
+            let gates = |k| -> [[f32; LANES]; 4] {
+                matrix.gates(block, |gate, unit| matrix.at(gate, unit, k))
+            };
             let weights = (0..matrix.inputs).map(|k| bytemuck::must_cast(gates(k)));
             (bytemuck::must_cast(bias), weights.collect())
         };
-        Self { panels: (0..matrix.blocks()).map(panel).collect(), inputs: matrix.inputs }
+        let panels = (0..matrix.blocks()).map(panel).collect();
+        Self { instructions, panels, inputs: matrix.inputs }
     }
 
     /// A matrix `[outputs, inputs]` in PyTorch's order, and its bias.
-    pub(super) fn linear(weights: &[f32], bias: &[f32], outputs: usize, inputs: usize) -> Self {
+    pub(super) fn linear(
+        instructions: Instructions,
+        (weights, bias): (&[f32], &[f32]),
+        outputs: usize,
+        inputs: usize,
+    ) -> Self {
         let at = |values: &[f32], column: usize, k: usize, inputs: usize| {
             let place = column.saturating_mul(inputs).saturating_add(k);
             if column < outputs { values.get(place).copied().unwrap_or(0.0) } else { 0.0 }
@@ -45,7 +56,8 @@ impl Dense {
             let all = (0..inputs).map(|k| gates(weights, k, inputs)).collect();
             (gates(bias, 0, 1), all)
         };
-        Self { panels: (0..outputs).step_by(COLUMNS).map(panel).collect(), inputs }
+        let panels = (0..outputs).step_by(COLUMNS).map(panel).collect();
+        Self { instructions, panels, inputs }
     }
 
     pub(super) const fn inputs(&self) -> usize {
@@ -69,11 +81,7 @@ impl Dense {
                 }
             }
             let mut out = vec![vec![[ZERO; 4]; self.panels.len()]; six.len()];
-            #[expect(unsafe_code, reason = "the processor was asked before a layer was made")]
-            // SAFETY: `Native::new` makes layers only where `supports` found AVX-512.
-            unsafe {
-                self.six(&left, &mut out);
-            }
+            self.six(&left, &mut out);
             all.extend(out.into_iter().map(Vec::into_boxed_slice));
         }
         all
@@ -88,11 +96,18 @@ impl Dense {
         self.gate_rows(rows).into_iter().map(flat).collect()
     }
 
-    #[target_feature(enable = "avx512f")]
     fn six(&self, left: &[[f32; ROWS]], out: &mut [Vec<Gates>]) {
         for (index, (bias, panel)) in self.panels.iter().enumerate() {
             // A row's sum must not depend on how many there are; it does not: each has its own.
-            let sums = multiply::<ROWS>(left, panel, [*bias; ROWS]);
+            let mut sums = [*bias; ROWS];
+            #[expect(unsafe_code, reason = "the processor was asked before a layer was made")]
+            // SAFETY: `Native::with` makes layers only for instructions that this processor has.
+            unsafe {
+                match self.instructions {
+                    Instructions::Avx512 => sums = avx512::fp32::multiply(left, panel, sums),
+                    Instructions::Avx2 => avx2::fp32::multiply_wide(left, panel, &mut sums),
+                }
+            }
             for (out, sums) in out.iter_mut().zip(sums) {
                 if let Some(place) = out.get_mut(index) {
                     *place = sums;

@@ -1,22 +1,21 @@
-//! The LSTM without libtorch, for processors with AVX-512: what serving costs is this loop.
+//! The LSTM without libtorch, for processors with AVX-512 or AVX2: what serving costs is this loop.
 //!
 //! * What a token adds to the gates is looked up: embedding × W_ih + bias, a row a token, computed
 //!   when the token first comes. That is a third of the arithmetic of the article's network.
 //! * Texts of a batch are sorted by length and leave it as they end: nothing is padded.
-//! * Gates, cell and hidden state of 16 units and up to 6 texts stay in registers from the product
-//!   to the new state.
+//! * Gates, cell and hidden state of 16 units and up to 6 texts, or of 8 and 3, stay in registers from
+//!   the product to the new state.
 //! * Every sum runs over the same terms in the same order whatever shares the batch, so that the
 //!   batch changes no bit of an answer.
 //!
 //! The weights are shared by all workers. W_hh is held in fp32, bf16 or 8-bit integers; the table
 //! and the output layer are always in fp32.
 
-mod bf16;
-mod cell;
+mod avx2;
+mod avx512;
 mod dense;
-mod fp32;
 mod grams;
-mod int8;
+mod rounding;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,12 +26,11 @@ use crate::{Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weight
 
 use self::{dense::Dense, grams::Grams, table::Table};
 
-/// Texts whose gates are computed at once: 6 times 4 sums are 24 of the 32 registers.
-const ROWS: usize = 6;
-/// Numbers in a register.
+/// Hidden units of a block.
 const LANES: usize = 16;
 
-/// The gates of 16 hidden units: input, forget, cell, output.
+/// The gates of a block: input, forget, cell, output. It is the form in which they are kept on
+/// processors with narrower registers as well.
 type Gates = [__m512; 4];
 
 /// A network, ready to compute on this processor.
@@ -64,18 +62,46 @@ enum Input {
 
 #[derive(Debug)]
 enum Recurrent {
-    Fp32(fp32::Panels),
-    Bf16(bf16::Panels),
-    Int8(int8::Panels),
+    Fp32(avx512::fp32::Panels),
+    Bf16(avx512::bf16::Panels),
+    Int8(avx512::int8::Panels),
+    NarrowFp32(avx2::fp32::Panels),
+    NarrowBf16(avx2::bf16::Panels),
+    NarrowInt8(avx2::int8::Panels),
 }
 
-/// Whether this processor computes so.
-pub(crate) fn supports(precision: Arithmetic) -> bool {
-    let base = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-    base && match precision {
-        Arithmetic::Fp32 => true,
-        Arithmetic::Bf16 => is_x86_feature_detected!("avx512bf16"),
-        Arithmetic::Int8 => is_x86_feature_detected!("avx512vnni"),
+/// What a processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instructions {
+    /// AVX-512, and for bf16 and 8-bit integers their products.
+    Avx512,
+    /// AVX2 and FMA, which all of the last ten years have.
+    Avx2,
+}
+
+impl Instructions {
+    /// All there are, the best first.
+    const ALL: [Self; 2] = [Self::Avx512, Self::Avx2];
+
+    /// Whether this processor computes so with them.
+    fn compute(self, precision: Arithmetic) -> bool {
+        match self {
+            Self::Avx512 => {
+                let base =
+                    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+                base && match precision {
+                    Arithmetic::Fp32 => true,
+                    Arithmetic::Bf16 => is_x86_feature_detected!("avx512bf16"),
+                    Arithmetic::Int8 => is_x86_feature_detected!("avx512vnni"),
+                }
+            }
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+        }
+    }
+
+    /// The best that this processor has for a precision.
+    pub(crate) fn best(precision: Arithmetic) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.compute(precision))
     }
 }
 
@@ -88,14 +114,13 @@ struct Matrix<'a> {
 }
 
 impl Matrix<'_> {
-    /// Registers of hidden units.
+    /// Blocks of hidden units.
     const fn blocks(&self) -> usize {
         self.hidden.div_ceil(LANES)
     }
 
-    /// The weight of input `k` for one lane of a block's gate; zero past the last hidden unit.
-    fn at(&self, block: usize, gate: usize, lane: usize, k: usize) -> f32 {
-        let unit = block.saturating_mul(LANES).saturating_add(lane);
+    /// The weight of input `k` for a hidden unit's gate; zero past the last unit or input.
+    fn at(&self, gate: usize, unit: usize, k: usize) -> f32 {
         if unit >= self.hidden || k >= self.inputs {
             return 0.0;
         }
@@ -104,16 +129,16 @@ impl Matrix<'_> {
         self.values.get(place).copied().unwrap_or(0.0)
     }
 
-    /// A register for each gate of a block, made of its lanes.
-    fn gates<T: Copy + Default>(
+    /// `N` lanes for each gate of a block of as many units, made by gate and unit.
+    fn gates<T: Copy + Default, const N: usize>(
         &self,
         block: usize,
-        lane: impl Fn(usize, usize, usize) -> T,
-    ) -> [[T; LANES]; 4] {
-        let mut gates = [[T::default(); LANES]; 4];
+        lane: impl Fn(usize, usize) -> T,
+    ) -> [[T; N]; 4] {
+        let mut gates = [[T::default(); N]; 4];
         for (gate, lanes) in gates.iter_mut().enumerate() {
             for (index, value) in lanes.iter_mut().enumerate() {
-                *value = lane(block, gate, index);
+                *value = lane(gate, block.saturating_mul(N).saturating_add(index));
             }
         }
         gates
@@ -127,7 +152,17 @@ impl Native {
         weights: &Weights,
         precision: Arithmetic,
     ) -> Option<Self> {
-        if !supports(precision) || architecture.body != Body::Lstm {
+        Self::with(Instructions::best(precision)?, architecture, weights, precision)
+    }
+
+    /// The same by certain instructions.
+    fn with(
+        instructions: Instructions,
+        architecture: &Architecture,
+        weights: &Weights,
+        precision: Arithmetic,
+    ) -> Option<Self> {
+        if !instructions.compute(precision) || architecture.body != Body::Lstm {
             return None;
         }
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
@@ -147,18 +182,14 @@ impl Native {
                     .collect();
                 let inputs = if layer == 0 { size(architecture.embedding) } else { width };
                 let matrix = Matrix { values: named("weight_ih")?, hidden, inputs };
-                let dense = Dense::gates(matrix, &bias);
+                let dense = Dense::gates(instructions, matrix, &bias);
                 let input = if layer == 0 {
                     Input::Table(Table::new(of("embedding.weight")?, inputs, dense))
                 } else {
                     Input::Dense(dense)
                 };
                 let matrix = Matrix { values: named("weight_hh")?, hidden, inputs: hidden };
-                let recurrent = match precision {
-                    Arithmetic::Fp32 => Recurrent::Fp32(fp32::Panels::new(matrix)),
-                    Arithmetic::Bf16 => Recurrent::Bf16(bf16::Panels::new(matrix)),
-                    Arithmetic::Int8 => Recurrent::Int8(int8::Panels::new(matrix)),
-                };
+                let recurrent = Recurrent::new(instructions, precision, matrix);
                 directions.push(Direction { input, recurrent, backwards: !suffix.is_empty() });
             }
             layers.push(directions);
@@ -170,30 +201,32 @@ impl Native {
         };
         let bag = grams.as_ref().map_or(0, Grams::bag_width);
         let inputs = width.saturating_add(bag);
-        let output = Dense::linear(of("fc.weight")?, of("fc.bias")?, classes, inputs);
+        let output =
+            Dense::linear(instructions, (of("fc.weight")?, of("fc.bias")?), classes, inputs);
         let (activation, readout) = (architecture.activation, architecture.readout);
         Some(Self { layers, output, grams, activation, readout, hidden, classes })
     }
 
-    /// Logits of texts, in order; of a text in windows their mean.
-    pub(crate) fn answers(&self, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+    /// Logits of texts, in order; of a text in windows their mean. `between` is called after each
+    /// step, with all that is under way lying still.
+    pub(crate) fn answers(&self, texts: &[&Encoded], between: &dyn Fn()) -> Vec<Vec<f32>> {
         let windows: Vec<(&[i64], &Encoded)> = texts
             .iter()
             .flat_map(|text| text.more.iter().map(move |ids| (ids.as_slice(), *text)))
             .collect();
         let firsts = texts.iter().map(|text| (text.ids.as_slice(), *text));
         let (ids, of): (Vec<&[i64]>, Vec<&Encoded>) = firsts.chain(windows).unzip();
-        mean(texts, self.logits(&ids, &of))
+        mean(texts, self.logits(&ids, &of, between))
     }
 
     /// Logits of texts of at least one token each, in order; all tokens' one after another where
     /// each has a label. `of` is what each is of, with its n-grams.
-    fn logits(&self, texts: &[&[i64]], of: &[&Encoded]) -> Vec<Vec<f32>> {
+    fn logits(&self, texts: &[&[i64]], of: &[&Encoded], between: &dyn Fn()) -> Vec<Vec<f32>> {
         // The longest first: those that go on are always the first ones.
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(texts.get(index).map_or(0, |t| t.len())));
         let sorted: Vec<&[i64]> = order.iter().filter_map(|&i| texts.get(i).copied()).collect();
-        let mut read = self.read(&sorted);
+        let mut read = self.read(&sorted, between);
         let bags: Vec<Vec<f32>> = match &self.grams {
             Some(grams) => order.iter().filter_map(|&i| of.get(i)).map(|t| grams.bag(t)).collect(),
             None => Vec::new(),
@@ -229,15 +262,14 @@ impl Native {
     }
 
     /// What the output layer reads of each text: one row of numbers, or one a token.
-    fn read(&self, texts: &[&[i64]]) -> Vec<Vec<f32>> {
+    fn read(&self, texts: &[&[i64]], between: &dyn Fn()) -> Vec<Vec<f32>> {
         let mut below: Vec<Vec<f32>> = Vec::new();
         let last = self.layers.len().saturating_sub(1);
         for (number, layer) in self.layers.iter().enumerate() {
             let readout = if number == last { self.readout } else { Readout::EveryToken };
-            let all: Vec<Vec<Vec<f32>>> = layer
-                .iter()
-                .map(|direction| direction.run(texts, &below, self.hidden, readout))
-                .collect();
+            let form = Form { hidden: self.hidden, readout };
+            let all: Vec<Vec<Vec<f32>>> =
+                layer.iter().map(|direction| direction.run(texts, &below, form, between)).collect();
             below = side_by_side(all, self.hidden);
         }
         for value in below.iter_mut().flatten() {
@@ -259,12 +291,7 @@ impl Native {
                 Input::Table(table) => table.bytes(),
                 Input::Dense(dense) => dense.bytes(),
             };
-            let recurrent = match &direction.recurrent {
-                Recurrent::Fp32(panels) => panels.bytes(),
-                Recurrent::Bf16(panels) => panels.bytes(),
-                Recurrent::Int8(panels) => panels.bytes(),
-            };
-            input.saturating_add(recurrent)
+            input.saturating_add(direction.recurrent.bytes())
         });
         let grams = self.grams.as_ref().map_or(0, Grams::bytes);
         all.fold(self.output.bytes().saturating_add(grams), usize::saturating_add)
@@ -288,8 +315,8 @@ impl Direction {
         &self,
         texts: &[&[i64]],
         below: &[Vec<f32>],
-        hidden: usize,
-        readout: Readout,
+        form: Form,
+        between: &dyn Fn(),
     ) -> Vec<Vec<f32>> {
         let computed: Vec<Box<[Gates]>> = match &self.input {
             Input::Table(table) => {
@@ -318,19 +345,68 @@ impl Direction {
             }
             inputs.push(steps);
         }
+        let backwards = self.backwards;
         match &self.recurrent {
-            Recurrent::Fp32(panels) => walk(panels, &inputs, hidden, readout, self.backwards),
-            Recurrent::Bf16(panels) => walk(panels, &inputs, hidden, readout, self.backwards),
-            Recurrent::Int8(panels) => walk(panels, &inputs, hidden, readout, self.backwards),
+            Recurrent::Fp32(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::Bf16(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::Int8(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::NarrowFp32(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::NarrowBf16(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::NarrowInt8(panels) => walk(panels, &inputs, form, backwards, between),
         }
     }
 }
 
+impl Recurrent {
+    fn new(instructions: Instructions, precision: Arithmetic, matrix: Matrix<'_>) -> Self {
+        match (instructions, precision) {
+            (Instructions::Avx512, Arithmetic::Fp32) => {
+                Self::Fp32(avx512::fp32::Panels::new(matrix))
+            }
+            (Instructions::Avx512, Arithmetic::Bf16) => {
+                Self::Bf16(avx512::bf16::Panels::new(matrix))
+            }
+            (Instructions::Avx512, Arithmetic::Int8) => {
+                Self::Int8(avx512::int8::Panels::new(matrix))
+            }
+            (Instructions::Avx2, Arithmetic::Fp32) => {
+                Self::NarrowFp32(avx2::fp32::Panels::new(matrix))
+            }
+            (Instructions::Avx2, Arithmetic::Bf16) => {
+                Self::NarrowBf16(avx2::bf16::Panels::new(matrix))
+            }
+            (Instructions::Avx2, Arithmetic::Int8) => {
+                Self::NarrowInt8(avx2::int8::Panels::new(matrix))
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Fp32(panels) => panels.bytes(),
+            Self::Bf16(panels) => panels.bytes(),
+            Self::Int8(panels) => panels.bytes(),
+            Self::NarrowFp32(panels) => panels.bytes(),
+            Self::NarrowBf16(panels) => panels.bytes(),
+            Self::NarrowInt8(panels) => panels.bytes(),
+        }
+    }
+}
+
+/// How wide a layer is, and what is kept of its steps.
+#[derive(Clone, Copy)]
+struct Form {
+    hidden: usize,
+    readout: Readout,
+}
+
 /// W_hh in one of the formats.
 trait Steps {
-    /// The state of up to [`ROWS`] texts.
+    /// The state of up to `ROWS` texts.
     type Group;
-    /// Registers of hidden units.
+    /// Texts whose gates are computed at once.
+    const ROWS: usize;
+    /// Blocks of hidden units.
     fn blocks(&self) -> usize;
     /// Texts that have read nothing yet.
     fn group(&self) -> Self::Group;
@@ -356,13 +432,13 @@ fn bring_near(inputs: &[&[Gates]], block: usize) {
 fn walk<S: Steps>(
     steps: &S,
     inputs: &[Vec<&[Gates]>],
-    hidden: usize,
-    readout: Readout,
+    Form { hidden, readout }: Form,
     backwards: bool,
+    between: &dyn Fn(),
 ) -> Vec<Vec<f32>> {
     let blocks = steps.blocks();
     let mut groups: Vec<S::Group> =
-        (0..inputs.len().div_ceil(ROWS)).map(|_| steps.group()).collect();
+        (0..inputs.len().div_ceil(S::ROWS)).map(|_| steps.group()).collect();
     let mut out = vec![ZERO; inputs.len().saturating_mul(blocks)];
     let mut read: Vec<Vec<f32>> = vec![Vec::new(); inputs.len()];
     let longest = inputs.first().map_or(0, Vec::len);
@@ -388,6 +464,7 @@ fn walk<S: Steps>(
                 Readout::EveryToken => read.extend(state),
             }
         }
+        between();
     }
     if readout == Readout::Mean {
         for (read, text) in read.iter_mut().zip(inputs) {

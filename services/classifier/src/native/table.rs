@@ -2,7 +2,10 @@
 
 use std::sync::OnceLock;
 
-use super::{Gates, ROWS, dense::Dense};
+use super::{
+    Gates,
+    dense::{Dense, ROWS},
+};
 
 /// A row a token; all of them are what the embedding and W_ih are for.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tch::Device;
 
-use super::{Native, supports};
+use super::{Instructions, Native};
 use crate::{
     Activation, Architecture, Arithmetic, Body, Encoded, Gram, Readout, Weight, Weights, Wide,
     network::Network,
@@ -45,6 +45,20 @@ fn texts(architecture: &Architecture, lengths: &[usize], seed: u64) -> Vec<Encod
         });
     }
     made
+}
+
+/// The network by all instructions that this processor has.
+fn natives(
+    architecture: &Architecture,
+    weights: &Weights,
+    precision: Arithmetic,
+) -> Vec<(Instructions, Native)> {
+    let with = |one| Some((one, Native::with(one, architecture, weights, precision)?));
+    Instructions::ALL.into_iter().filter_map(with).collect()
+}
+
+fn answers(native: &Native, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+    native.answers(texts, &|| ())
 }
 
 fn torch(architecture: &Architecture, weights: &Weights, texts: &[&Encoded]) -> Vec<Vec<f32>> {
@@ -130,12 +144,15 @@ proptest! {
     ) {
         let weights = weights(&architecture, seed);
         let texts = texts(&architecture, &lengths, seed);
-        let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else {
-            return Ok(()); // Said by `what_this_processor_can_do`.
-        };
         let expected = torch(&architecture, &weights, &slices(&texts));
-        let difference = apart(&expected, &native.answers(&slices(&texts)));
-        prop_assert!(difference < 1e-5, "{difference}");
+        let mut before: Option<Vec<Vec<f32>>> = None;
+        // None is said by `what_this_processor_can_do`.
+        for (instructions, native) in natives(&architecture, &weights, Arithmetic::Fp32) {
+            let found = answers(&native, &slices(&texts));
+            let difference = apart(&expected, &found);
+            prop_assert!(difference < 1e-5, "{instructions:?}: {difference}");
+            prop_assert!(before.replace(found.clone()).is_none_or(|before| before == found));
+        }
     }
 
     #[test]
@@ -149,21 +166,28 @@ proptest! {
     ) {
         let weights = weights(&architecture, seed);
         let texts = texts(&architecture, &lengths, seed);
-        let Some(native) = Native::new(&architecture, &weights, precision) else {
-            return Ok(());
-        };
-        let together = native.answers(&slices(&texts));
-        for (text, expected) in texts.iter().zip(&together) {
-            prop_assert_eq!(&native.answers(&[text])[0], expected);
+        let mut before: Option<Vec<Vec<f32>>> = None;
+        for (_, native) in natives(&architecture, &weights, precision) {
+            let together = answers(&native, &slices(&texts));
+            for (text, expected) in texts.iter().zip(&together) {
+                prop_assert_eq!(&answers(&native, &[text])[0], expected);
+            }
+            // In bf16 processors round their sums differently.
+            if precision != Arithmetic::Bf16 {
+                let same = before.replace(together.clone()).is_none_or(|before| before == together);
+                prop_assert!(same);
+            }
         }
     }
 }
 
 #[test]
 fn what_this_processor_can_do() {
-    for precision in [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8] {
-        if !supports(precision) {
-            eprintln!("skipped: this processor has no native {precision}");
+    for one in Instructions::ALL {
+        for precision in [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8] {
+            if !one.compute(precision) {
+                eprintln!("skipped: this processor has no {precision} by {one:?}");
+            }
         }
     }
 }
@@ -186,10 +210,12 @@ fn less_precision_is_close() {
     let texts = texts(&architecture, &[1, 5, 64, 30, 30, 12, 48, 64], 8);
     let expected = torch(&architecture, &weights, &slices(&texts));
     for (precision, bound) in [(Arithmetic::Bf16, 0.02), (Arithmetic::Int8, 0.06)] {
-        let Some(native) = Native::new(&architecture, &weights, precision) else { continue };
-        let difference = apart(&expected, &native.answers(&slices(&texts)));
-        // Not the same either: then it would not be what it says.
-        assert!(difference > 1e-6 && difference < bound, "{precision}: {difference}");
+        for (instructions, native) in natives(&architecture, &weights, precision) {
+            let difference = apart(&expected, &answers(&native, &slices(&texts)));
+            // Not the same either: then it would not be what it says.
+            let is_close = difference > 1e-6 && difference < bound;
+            assert!(is_close, "{precision} by {instructions:?}: {difference}");
+        }
     }
 }
 
@@ -213,9 +239,42 @@ fn large_sums_saturate_and_stay_finite() {
     }
     let texts = texts(&architecture, &[30, 7], 4);
     let expected = torch(&architecture, &weights, &slices(&texts));
-    let Some(native) = Native::new(&architecture, &weights, Arithmetic::Fp32) else { return };
-    let found = native.answers(&slices(&texts));
-    for (expected, found) in expected.iter().flatten().zip(found.iter().flatten()) {
-        assert!((expected - found).abs() <= 1e-4 * expected.abs().max(1.0), "{expected} {found}");
+    for (instructions, native) in natives(&architecture, &weights, Arithmetic::Fp32) {
+        let all = answers(&native, &slices(&texts));
+        for (expected, found) in expected.iter().flatten().zip(all.iter().flatten()) {
+            let is_close = (expected - found).abs() <= 1e-4 * expected.abs().max(1.0);
+            assert!(is_close, "{instructions:?}: {expected} {found}");
+        }
+    }
+}
+
+#[test]
+fn what_is_computed_between_two_steps_changes_nothing() {
+    let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
+        vocabulary: 50,
+        embedding: 8,
+        hidden: 40,
+        layers: 2,
+        bidirectional: true,
+        classes: 3,
+        activation: Activation::Relu,
+        readout: Readout::Max,
+    };
+    let weights = weights(&architecture, 5);
+    let texts = texts(&architecture, &[9, 3, 12, 1, 7, 7, 2], 6);
+    for precision in [Arithmetic::Fp32, Arithmetic::Bf16, Arithmetic::Int8] {
+        for (_, native) in natives(&architecture, &weights, precision) {
+            let expected = answers(&native, &slices(&texts));
+            let steps = std::cell::Cell::new(0);
+            let between = || {
+                steps.set(steps.get() + 1);
+                assert_eq!(answers(&native, &[&texts[0], &texts[2]])[1], expected[2]);
+            };
+            assert_eq!(native.answers(&slices(&texts), &between), expected);
+            // Two layers of two directions, the longest text and its windows.
+            assert!(steps.get() >= 4 * 12, "{}", steps.get());
+        }
     }
 }

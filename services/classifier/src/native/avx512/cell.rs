@@ -6,7 +6,7 @@ use std::arch::x86_64::{
     _mm512_sub_ps,
 };
 
-use super::Gates;
+use super::super::Gates;
 
 /// Beyond it σ is 0 or 1 in fp32, and products of three exponentials stay finite.
 const SIGMOID_MOST: f32 = 25.0;

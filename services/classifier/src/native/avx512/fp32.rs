@@ -2,14 +2,18 @@
 
 use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_set1_ps};
 
-use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, bring_near, cell::cell};
+use super::{
+    super::{Gates, LANES, Matrix, Steps, ZERO, bring_near},
+    ROWS,
+    cell::cell,
+};
 
 /// For each block of hidden units, the weights of each input.
 #[derive(Debug)]
-pub(super) struct Panels(Vec<Vec<Gates>>);
+pub(in super::super) struct Panels(Vec<Vec<Gates>>);
 
 /// The state of up to six texts.
-pub(super) struct Group {
+pub(in super::super) struct Group {
     /// For each hidden unit, that of each text.
     left: Vec<[f32; ROWS]>,
     next: Vec<[f32; ROWS]>,
@@ -18,16 +22,15 @@ pub(super) struct Group {
 }
 
 impl Panels {
-    pub(super) fn new(matrix: Matrix<'_>) -> Self {
+    pub(in super::super) fn new(matrix: Matrix<'_>) -> Self {
         let panel = |block| {
-            let gates =
-                |k| matrix.gates(block, |block, gate, lane| matrix.at(block, gate, lane, k));
+            let gates = |k| matrix.gates::<_, LANES>(block, |gate, unit| matrix.at(gate, unit, k));
             (0..matrix.blocks() * LANES).map(|k| bytemuck::must_cast(gates(k))).collect()
         };
         Self((0..matrix.blocks()).map(panel).collect())
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in super::super) fn bytes(&self) -> usize {
         self.0.iter().map(|panel| size_of_val(panel.as_slice())).sum()
     }
 
@@ -57,7 +60,7 @@ impl Panels {
 /// layers: the innermost loop.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn multiply<const R: usize>(
+pub(in super::super) fn multiply<const R: usize>(
     left: &[[f32; ROWS]],
     panel: &[Gates],
     mut sums: [Gates; R],
@@ -108,6 +111,7 @@ fn tile<const R: usize>(
 
 impl Steps for Panels {
     type Group = Group;
+    const ROWS: usize = ROWS;
 
     fn blocks(&self) -> usize {
         self.0.len()

@@ -8,14 +8,18 @@ use std::{
     mem::transmute,
 };
 
-use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, bring_near, cell::cell};
+use super::{
+    super::{Gates, LANES, Matrix, Steps, ZERO, bring_near, rounding::pair},
+    ROWS,
+    cell::cell,
+};
 
 /// For each block of hidden units, the weights of each two inputs.
 #[derive(Debug)]
-pub(super) struct Panels(Vec<Vec<[__m512i; 4]>>);
+pub(in super::super) struct Panels(Vec<Vec<[__m512i; 4]>>);
 
 /// The state of up to six texts.
-pub(super) struct Group {
+pub(in super::super) struct Group {
     /// For each two hidden units, those of each text.
     left: Vec<[u32; ROWS]>,
     next: Vec<[u32; ROWS]>,
@@ -23,23 +27,12 @@ pub(super) struct Group {
     cells: Vec<[__m512; ROWS]>,
 }
 
-/// The nearest number in bf16, to even between two.
-const fn round(number: f32) -> u32 {
-    let bits = number.to_bits();
-    bits.wrapping_add(0x7fff).wrapping_add((bits >> 16) & 1) >> 16
-}
-
-const fn pair(low: f32, high: f32) -> u32 {
-    round(low) | (round(high) << 16)
-}
-
 impl Panels {
-    pub(super) fn new(matrix: Matrix<'_>) -> Self {
+    pub(in super::super) fn new(matrix: Matrix<'_>) -> Self {
         let panel = |block| {
             let gates = |k: usize| {
-                matrix.gates(block, |block, gate, lane| {
-                    let at = |k| matrix.at(block, gate, lane, k);
-                    pair(at(k), at(k.saturating_add(1)))
+                matrix.gates::<_, LANES>(block, |gate, unit| {
+                    pair(matrix.at(gate, unit, k), matrix.at(gate, unit, k.saturating_add(1)))
                 })
             };
             let pairs = (0..matrix.blocks() * LANES).step_by(2);
@@ -48,7 +41,7 @@ impl Panels {
         Self((0..matrix.blocks()).map(panel).collect())
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in super::super) fn bytes(&self) -> usize {
         self.0.iter().map(|panel| size_of_val(panel.as_slice())).sum()
     }
 
@@ -148,6 +141,7 @@ fn tile<const R: usize>(
 
 impl Steps for Panels {
     type Group = Group;
+    const ROWS: usize = ROWS;
 
     fn blocks(&self) -> usize {
         self.0.len()

@@ -6,10 +6,15 @@ use std::arch::x86_64::{
     _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps,
 };
 
-use super::{Gates, LANES, Matrix, ROWS, Steps, ZERO, bring_near, cell::cell};
+use super::{
+    super::{
+        Gates, LANES, Matrix, Steps, ZERO, bring_near,
+        rounding::{ONE, quantised, scale},
+    },
+    ROWS,
+    cell::cell,
+};
 
-/// What 1 is.
-const ONE: f32 = 127.0;
 /// The hidden state is sent as an unsigned number: this is 0.
 const OFFSET: i32 = 128;
 /// The same in each byte: adding it to a signed byte is flipping its highest bit.
@@ -19,7 +24,7 @@ const FOUR: usize = 4;
 
 /// For each block of hidden units, the weights of each four inputs.
 #[derive(Debug)]
-pub(super) struct Panels(Vec<Panel>);
+pub(in super::super) struct Panels(Vec<Panel>);
 
 #[derive(Debug)]
 struct Panel {
@@ -31,7 +36,7 @@ struct Panel {
 }
 
 /// The state of up to six texts.
-pub(super) struct Group {
+pub(in super::super) struct Group {
     /// For each four hidden units, those of each text.
     left: Vec<[u32; ROWS]>,
     next: Vec<[u32; ROWS]>,
@@ -39,32 +44,22 @@ pub(super) struct Group {
     cells: Vec<[__m512; ROWS]>,
 }
 
-/// The nearest whole number; what does not fit is cut.
-#[expect(clippy::as_conversions, reason = "a cast from floating point saturates, which is meant")]
-const fn whole(number: f32) -> i8 {
-    number as i8
-}
-
 impl Panel {
     fn new(matrix: Matrix<'_>, block: usize) -> Self {
         let inputs = matrix.blocks().saturating_mul(LANES);
-        let scale = matrix.gates(block, |block, gate, lane| {
-            let largest = (0..inputs).map(|k| matrix.at(block, gate, lane, k).abs());
-            largest.fold(0.0_f32, f32::max) / ONE
-        });
-        let quantised = |gate: usize, lane: usize, k: usize| {
-            let scale = scale.get(gate).and_then(|lanes| lanes.get(lane)).copied().unwrap_or(0.0);
-            let weight = matrix.at(block, gate, lane, k);
-            if scale > 0.0 { whole((weight / scale).round_ties_even()) } else { 0 }
+        let scale = matrix.gates::<_, LANES>(block, |gate, unit| scale(matrix, gate, unit));
+        let weight = |(gate, unit): (usize, usize), k: usize| {
+            let scale = scale.get(gate).and_then(|lanes| lanes.get(unit % LANES)).copied();
+            quantised(matrix.at(gate, unit, k), scale.unwrap_or(0.0))
         };
         let four = |k: usize| {
-            matrix.gates(block, |_, gate, lane| {
-                let at = |more: usize| quantised(gate, lane, k.saturating_add(more));
+            matrix.gates::<_, LANES>(block, |gate, unit| {
+                let at = |more: usize| weight((gate, unit), k.saturating_add(more));
                 [at(0), at(1), at(2), at(3)]
             })
         };
-        let offset = matrix.gates(block, |_, gate, lane| {
-            (0..inputs).map(|k| i32::from(quantised(gate, lane, k)) * -OFFSET).sum::<i32>()
+        let offset = matrix.gates::<_, LANES>(block, |gate, unit| {
+            (0..inputs).map(|k| i32::from(weight((gate, unit), k)) * -OFFSET).sum::<i32>()
         });
         Self {
             weights: (0..inputs).step_by(FOUR).map(|k| bytemuck::must_cast(four(k))).collect(),
@@ -75,11 +70,11 @@ impl Panel {
 }
 
 impl Panels {
-    pub(super) fn new(matrix: Matrix<'_>) -> Self {
+    pub(in super::super) fn new(matrix: Matrix<'_>) -> Self {
         Self((0..matrix.blocks()).map(|block| Panel::new(matrix, block)).collect())
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(in super::super) fn bytes(&self) -> usize {
         self.0.iter().map(|panel| size_of_val(panel.weights.as_slice())).sum()
     }
 
@@ -160,6 +155,7 @@ fn tile<const R: usize>(
 
 impl Steps for Panels {
     type Group = Group;
+    const ROWS: usize = ROWS;
 
     fn blocks(&self) -> usize {
         self.0.len()
