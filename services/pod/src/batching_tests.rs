@@ -18,7 +18,7 @@ use reeve_protocol::warrant::{Priority, USUAL_WEIGHT};
 use tokio::sync::oneshot;
 
 use crate::{
-    batch::{Closed, Shape},
+    batch::{Closed, Hosts, Shape},
     call::{Answer, Failed},
     cores::Cores,
     metrics::Metrics,
@@ -334,4 +334,123 @@ fn a_backlog_is_reckoned_in_time() {
     let answer = queue.submit(texts, &usual("acme"), Duration::MAX).unwrap();
     assert_eq!(queue.backlog(), Duration::from_millis(250));
     drop(answer);
+}
+
+/// Texts of as many tokens as a batch of six has room for.
+fn flood(queue: &Queue, share: &Share, texts: usize) -> oneshot::Receiver<Answer> {
+    queue.submit(vec![text(1, 64); texts], share, Duration::MAX).unwrap()
+}
+
+const SIX: Shape = Shape { texts: 32, tokens: 384, window: 128, pads: false };
+
+const NONE: [i64; 0] = [];
+
+fn let_in(queue: &Queue, hosts: &Hosts) -> Vec<i64> {
+    let batch = queue.let_in(hosts, SIX);
+    let items = batch.map(|batch| batch.items).unwrap_or_default();
+    items.iter().map(|item| item.text.ids[0]).collect()
+}
+
+#[test]
+fn who_is_far_behind_is_let_in_and_pays_for_it() {
+    let queue = queue(1000);
+    let mut held = vec![flood(&queue, &usual("flood"), 100)];
+    let batch = queue.take(SIX).unwrap();
+    assert_eq!(batch.items.len(), 6);
+    let hosts = batch.hosts();
+    assert_eq!(let_in(&queue, &hosts), NONE, "nobody lets in its own");
+    held.push(of(&queue, &usual("small"), 2));
+    held.push(of(&queue, &usual("smaller"), 3));
+    assert_eq!(let_in(&queue, &hosts), [2, 3]);
+    assert_eq!(let_in(&queue, &hosts), NONE);
+    // Six texts take 6 ms; the one that was let in took 10 for its one token.
+    queue.computed(384, Duration::from_millis(6), 1);
+    let small = [(usual("small").tenant, 1)];
+    queue.let_in_computed(&small, Duration::from_millis(10), 1);
+    held.push(of(&queue, &usual("small"), 2));
+    assert_eq!(let_in(&queue, &hosts), NONE, "it has had as much");
+    // It has its turn before the others' hundred all the same.
+    let mut batches = 0;
+    while !queue.take(SIX).unwrap().items.iter().any(|item| item.text.ids[0] == 2) {
+        batches += 1;
+    }
+    assert!(batches < 4, "{batches}");
+}
+
+#[test]
+fn tenants_that_ask_little_do_not_push_each_other_aside() {
+    let queue = queue(1000);
+    let mut held: Vec<_> =
+        (0..6).map(|number| flood(&queue, &usual(&format!("t{number}")), 1)).collect();
+    let hosts = queue.take(SIX).unwrap().hosts();
+    held.push(flood(&queue, &usual("late"), 1));
+    assert_eq!(let_in(&queue, &hosts), NONE);
+    // One that asks many is let in no more than its turn would be before the end of the batch.
+    held.push(flood(&queue, &usual("flood"), 100));
+    drop(queue.take(SIX));
+    let hosts = queue.take(SIX).unwrap().hosts();
+    held.push(flood(&queue, &usual("another"), 100));
+    assert!((1..=6).contains(&let_in(&queue, &hosts).len()));
+}
+
+#[test]
+fn what_nobody_waits_for_lets_everybody_in() {
+    let queue = queue(1000);
+    let background = share("acme", USUAL_WEIGHT, Priority::Batch);
+    let mut held = vec![flood(&queue, &background, 6)];
+    let hosts = queue.take(SIX).unwrap().hosts();
+    held.push(flood(&queue, &background, 6));
+    assert_eq!(let_in(&queue, &hosts), NONE);
+    held.push(flood(&queue, &usual("other"), 2));
+    assert_eq!(let_in(&queue, &hosts), [1, 1]);
+}
+
+/// A network to which a small tenant's text comes while it computes: one that it panics at.
+struct Interrupted<'a> {
+    queue: &'a Queue,
+    answer: &'a Mutex<Option<oneshot::Receiver<Answer>>>,
+    served: &'a Mutex<Vec<i64>>,
+}
+
+impl Forward for Interrupted<'_> {
+    fn logits(
+        &self,
+        batch: &[&Encoded],
+        between: &dyn Fn(),
+    ) -> Result<Vec<Vec<f32>>, ForwardError> {
+        between();
+        if self.served.lock().is_empty() && self.answer.lock().is_none() {
+            *self.answer.lock() = Some(of(self.queue, &usual("small"), -2));
+        }
+        between();
+        self.served.lock().extend(batch.iter().map(|text| text.ids[0]));
+        assert!(batch[0].ids[0] != -2, "a network that panics");
+        Ok(batch.iter().map(|text| vec![number(text.ids[0])]).collect())
+    }
+}
+
+#[test]
+fn a_text_that_is_let_in_comes_first_and_its_panic_is_its_own() {
+    let (queue, cores) = (queue(1000), Cores::new(1));
+    let (served, answer) = (Mutex::new(Vec::new()), Mutex::new(None));
+    let (metrics, clock) = (Metrics::new().unwrap().model("m"), SystemClock::default());
+    let loads = AtomicUsize::new(0);
+    let load = || {
+        loads.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, NeverFails>(Interrupted { queue: &queue, answer: &answer, served: &served })
+    };
+    let first = flood(&queue, &usual("flood"), 12);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let (queue, cores, metrics, clock) = (&queue, &cores, &metrics, &clock);
+            let bench = Bench { queue, cores, shape: SIX, workers: 1, metrics, clock };
+            work(&bench, load().unwrap(), load).unwrap();
+        });
+        assert_eq!(rows(first), Ok(vec![vec![1.0]; 12]));
+        queue.close();
+    });
+    assert_eq!(rows(answer.lock().take().unwrap()), Err(Failed));
+    let order: Vec<i64> = [-2].into_iter().chain([1; 12]).collect();
+    assert_eq!(*served.lock(), order);
+    assert_eq!(loads.load(Ordering::SeqCst), 2, "who panicked is not trusted any more");
 }

@@ -138,7 +138,7 @@ async fn compute(
     let came = clock.monotonic();
     let computed = match &texts {
         Texts::Whole(texts) => submit(model, texts.clone(), &share, (came, until)).await?,
-        Texts::Parts(parts) => {
+        Texts::Parts { parts, .. } => {
             let encoded = parts.iter().map(|(_, part)| part.encoded.clone()).collect();
             submit(model, encoded, &share, (came, until)).await?
         }
@@ -154,7 +154,7 @@ async fn compute(
             };
             labelled.outputs(model, &request, texts, explanations.as_deref())?
         }
-        Texts::Parts(parts) => names(model, &request, parts, &computed.rows)?,
+        Texts::Parts { parts, .. } => names(model, &request, parts, &computed.rows)?,
     };
     let end = clock.monotonic();
     let parts = Parts {
@@ -180,47 +180,87 @@ fn micros(time: Duration) -> u64 {
 enum Texts {
     /// Each a row.
     Whole(Vec<Encoded>),
-    /// Each some parts, which names are looked for in; with the text that a part is of.
-    Parts(Vec<(usize, Part)>),
+    /// Each some parts, which names are looked for in.
+    Parts {
+        /// How many texts they are of.
+        texts: usize,
+        /// The parts, with the text that each is of.
+        parts: Vec<(usize, Part)>,
+    },
 }
 
 /// Reads a body and makes its texts into tokens, here or, if it is large, on a thread where it
-/// holds up nobody.
+/// holds up nobody. Here others have their turn in between.
 async fn read(model: &Accepted, body: Body) -> Result<(OwnedTextRequest, Texts), Problem> {
-    if !body.is_large() {
-        return read_here(model, body);
+    if body.is_large() {
+        let model = (**model).clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let request = body.read()?;
+            check(&model, &request)?;
+            let mut texts = Texts::new(&model, request.texts.len());
+            texts.extend(&model, &request.texts)?;
+            Ok((request, texts))
+        });
+        return read.await.map_err(|_| Problem::Failed)?;
     }
-    let model = (**model).clone();
-    let read = tokio::task::spawn_blocking(move || read_here(&model, body));
-    read.await.map_err(|_| Problem::Failed)?
+    let request = body.read()?;
+    check(model, &request)?;
+    let mut texts = Texts::new(model, request.texts.len());
+    for (turn, some) in request.texts.chunks(TURN).enumerate() {
+        if turn > 0 {
+            tokio::task::yield_now().await;
+        }
+        texts.extend(model, some)?;
+    }
+    Ok((request, texts))
 }
 
-fn read_here(model: &Model, body: Body) -> Result<(OwnedTextRequest, Texts), Problem> {
-    let request = body.read()?;
-    let room = |texts: usize| {
-        let most = model.queue.capacity();
-        if texts > most { Err(Problem::Texts { texts, most }) } else { Ok(()) }
-    };
-    room(request.texts.len())?;
+/// So many texts are made into tokens before others have their turn on the same thread.
+const TURN: usize = 8;
+
+/// Whether a request can be answered at all.
+fn check(model: &Model, request: &OwnedTextRequest) -> Result<(), Problem> {
+    room(model, request.texts.len())?;
     if request.wanted.asks_for(EXPLANATION) && request.texts.len() > MOST_EXPLAINED {
         return Err(Problem::Texts { texts: request.texts.len(), most: MOST_EXPLAINED });
     }
-    let all = request.texts.iter().enumerate();
-    let texts = if model.finds_names {
-        let mut parts = Vec::new();
-        for (index, text) in all {
-            let why = |error: reeve_classifier::EncodeError| unread(index, &error);
-            parts.extend(model.encoder.parts(text).map_err(why)?.into_iter().map(|p| (index, p)));
+    Ok(())
+}
+
+fn room(model: &Model, texts: usize) -> Result<(), Problem> {
+    let most = model.queue.capacity();
+    if texts > most { Err(Problem::Texts { texts, most }) } else { Ok(()) }
+}
+
+impl Texts {
+    /// None yet of so many.
+    fn new(model: &Model, count: usize) -> Self {
+        if model.finds_names {
+            Self::Parts { texts: 0, parts: Vec::with_capacity(count) }
+        } else {
+            Self::Whole(Vec::with_capacity(count))
         }
-        room(parts.len())?;
-        Texts::Parts(parts)
-    } else {
-        let encode = |(index, text): (usize, &String)| {
-            model.encoder.encode(text).map_err(|error| unread(index, &error))
-        };
-        Texts::Whole(all.map(encode).collect::<Result<_, _>>()?)
-    };
-    Ok((request, texts))
+    }
+
+    /// Makes further texts into tokens.
+    fn extend(&mut self, model: &Model, more: &[String]) -> Result<(), Problem> {
+        for text in more {
+            match self {
+                Self::Whole(all) => {
+                    let encoded = model.encoder.encode(text);
+                    all.push(encoded.map_err(|error| unread(all.len(), &error))?);
+                }
+                Self::Parts { texts, parts } => {
+                    let index = *texts;
+                    let found = model.encoder.parts(text).map_err(|error| unread(index, &error))?;
+                    parts.extend(found.into_iter().map(|part| (index, part)));
+                    room(model, parts.len())?;
+                    *texts = index.saturating_add(1);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn unread(index: usize, error: &reeve_classifier::EncodeError) -> Problem {
@@ -323,10 +363,22 @@ fn word(standing: Standing) -> String {
 
 /// The `most` likeliest labels, likeliest first; equals in the bundle's order.
 fn best(labels: &[String], scores: &[f32], most: usize) -> Labels {
-    let mut all: Labels = labels.iter().cloned().zip(scores.iter().copied()).collect();
-    all.sort_by(|left, right| right.1.total_cmp(&left.1));
-    all.truncate(most.max(1));
-    all
+    let mut all: Vec<(usize, &String, f32)> = labels
+        .iter()
+        .zip(scores)
+        .enumerate()
+        .map(|(place, (label, score))| (place, label, *score))
+        .collect();
+    let order = |left: &(usize, &String, f32), right: &(usize, &String, f32)| {
+        right.2.total_cmp(&left.2).then(left.0.cmp(&right.0))
+    };
+    let most = most.max(1);
+    if most < all.len() {
+        all.select_nth_unstable_by(most, order);
+        all.truncate(most);
+    }
+    all.sort_unstable_by(order);
+    all.into_iter().map(|(_, label, score)| (label.clone(), score)).collect()
 }
 
 #[cfg(test)]

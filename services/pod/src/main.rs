@@ -27,6 +27,7 @@ mod runtime;
 mod serve;
 mod source;
 mod stats;
+mod threads;
 mod worker;
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ const TENANTS: usize = 1_000;
 pub(crate) struct Metrics {
     registry: Registry,
     answers: IntCounterVec,
+    /// Of those, the ones with 200.
+    well: prometheus::IntCounter,
     texts: IntCounterVec,
     tokens: IntCounterVec,
     tenant_texts: IntCounterVec,
@@ -63,12 +65,14 @@ impl Metrics {
         };
         let times = prometheus::exponential_buckets(0.000_1, 2.0, 17)?;
         let sizes = vec![1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0];
+        let answers = counter(
+            "reeve_pod_answers_total",
+            "Answers to infer calls by status: of HTTP, or what it would be over gRPC.",
+            &["status"],
+        )?;
         Ok(Self {
-            answers: counter(
-                "reeve_pod_answers_total",
-                "Answers to infer calls by status: of HTTP, or what it would be over gRPC.",
-                &["status"],
-            )?,
+            well: answers.with_label_values(&["200"]),
+            answers,
             texts: counter("reeve_pod_texts_total", "Texts that a forward pass took.", &["model"])?,
             tokens: counter("reeve_pod_tokens_total", "Their tokens.", &["model"])?,
             tenant_texts: counter(
@@ -124,7 +128,10 @@ impl Metrics {
     }
 
     pub(crate) fn answer(&self, status: u16) {
-        self.answers.with_label_values(&[status.to_string().as_str()]).inc();
+        match status {
+            200 => self.well.inc(),
+            _ => self.answers.with_label_values(&[status.to_string().as_str()]).inc(),
+        }
     }
 
     pub(crate) fn models(&self, loaded: usize, bytes: u64) {

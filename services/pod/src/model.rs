@@ -24,14 +24,9 @@ use crate::{
     queue::Queue,
     runtime::Runtime,
     stats::{ModelStats, Stats, batches},
+    threads,
     worker::{Bench, work},
 };
-
-/// How much lower the priority of workers is (nice(2)): on a core that both
-/// want, calls are read before texts are computed. What waits, waits in the order that is fair, and not
-/// unread.
-#[cfg(target_os = "linux")]
-const LOWER: i32 = 5;
 
 /// One loaded bundle: its queue, its workers, and whether calls are taken.
 pub(crate) struct Model {
@@ -175,12 +170,9 @@ impl Model {
     }
 
     fn work(&self, report: &mpsc::Sender<Result<(), NotLoaded>>) {
-        // Both hold for the thread that says it; elsewhere a priority is the process's.
+        // Both hold for the thread that says it.
         reeve_classifier::set_threads(1);
-        #[cfg(target_os = "linux")]
-        if let Err(error) = rustix::process::nice(LOWER) {
-            tracing::warn!(%error, "a worker keeps the priority of the others");
-        }
+        threads::computes();
         let classifier =
             self.engine.classifier().map_err(NotLoaded::Engine).and_then(|classifier| {
                 let fault = |fault: &dyn std::fmt::Display| NotLoaded::WarmUp(fault.to_string());

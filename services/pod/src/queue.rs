@@ -204,7 +204,7 @@ impl Queue {
         let mut waiting = self.waiting.lock();
         let tokens = tenants.iter().map(|(_, tokens)| *tokens).fold(0, usize::saturating_add);
         let usual = took.as_secs_f64() * waiting.rate / number(workers).max(1.0);
-        let more = (usual / number(tokens).max(1.0) - 1.0).clamp(0.0, 100.0);
+        let more = (usual / number(tokens).max(1.0) - 1.0).clamp(0.0, 1e6);
         for (tenant, tokens) in tenants {
             let more = Duration::from_secs_f64(number(*tokens) * more).as_secs();
             waiting.interactive.charge(tenant, usize::try_from(more).unwrap_or(usize::MAX));

@@ -30,6 +30,7 @@ use crate::{
     routes,
     runtime::Runtime,
     source::{Folder, Source},
+    threads,
 };
 
 /// Connections that stay open without a call are cut after this when the pod stops.
@@ -43,6 +44,8 @@ pub(crate) async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let pod = Arc::new(make(&arguments)?);
     let app = Data::from(pod.clone());
     let server = HttpServer::new(move || {
+        // Made by each thread that reads calls.
+        threads::reads_calls();
         App::new()
             .app_data(app.clone())
             .app_data(PayloadConfig::new(app.body_limit))

@@ -13,6 +13,7 @@ use crate::{
     cores::Cores,
     metrics::ModelMetrics,
     queue::Queue,
+    threads::Turns,
 };
 
 /// What computes logits: a network on a device, owned by one worker.
@@ -63,6 +64,7 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
     mut forward: F,
     load: impl Fn() -> Result<F, E>,
 ) -> Result<(), Lost> {
+    let turns = Turns::new(bench.clock);
     while bench.queue.wait() {
         // The core first: what comes while it is waited for shares the batch.
         let core = bench.cores.take();
@@ -71,6 +73,7 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
         let (hosts, texts, tokens) = (batch.hosts(), batch.items.len(), batch.tokens);
         let (healthy, others) = (Cell::new(true), Cell::new(Duration::ZERO));
         let let_in = || {
+            turns.give();
             let urgent = bench.queue.urgent();
             if seen.replace(urgent) == urgent {
                 return;
@@ -81,6 +84,7 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
                 bench.queue.let_in_computed(&tenants, took, bench.workers);
                 healthy.set(healthy.get() && well);
                 others.set(others.get().saturating_add(took));
+                turns.give_now();
             }
         };
         let (well, took) = bench.pass(&forward, batch, &let_in);
@@ -90,6 +94,8 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
             forward = load().map_err(|error| Lost(error.to_string()))?;
         }
         drop(core);
+        // The answers go out before the next batch is begun.
+        turns.give_now();
     }
     Ok(())
 }

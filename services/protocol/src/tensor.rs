@@ -3,7 +3,7 @@
 //! `raw_input_contents`. `BYTES` are elements of a little-endian 32-bit length and as many bytes;
 //! numbers are little-endian.
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::text::TextMalformed;
 
@@ -11,7 +11,8 @@ use crate::text::TextMalformed;
 pub const BINARY_HEADER: &str = "Inference-Header-Content-Length";
 
 /// A tensor's elements.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Elements {
     /// `BYTES`
     Bytes(Vec<String>),
@@ -60,14 +61,6 @@ impl Elements {
             Self::Whole(numbers) => numbers.iter().flat_map(|n| n.to_le_bytes()).collect(),
         }
     }
-
-    fn json(&self) -> Value {
-        match self {
-            Self::Bytes(texts) => json!(texts),
-            Self::Real(numbers) => json!(numbers),
-            Self::Whole(numbers) => json!(numbers),
-        }
-    }
 }
 
 /// The texts of a raw `BYTES` tensor; `None` if it is cut short or a text is not UTF-8.
@@ -101,32 +94,43 @@ pub fn body(
     id: Option<&str>,
     outputs: &[Output],
 ) -> (Vec<u8>, Option<usize>) {
-    let mut raw = Vec::new();
-    let tensors: Vec<Value> = outputs
-        .iter()
-        .map(|output| {
-            let mut tensor = json!({
-                "name": output.name,
-                "datatype": output.elements.datatype(),
-                "shape": output.shape,
-            });
-            if let Some(fields) = tensor.as_object_mut() {
-                if output.binary {
-                    let bytes = output.elements.raw();
-                    let parameters = json!({ "binary_data_size": bytes.len() });
-                    fields.insert("parameters".to_owned(), parameters);
-                    raw.extend(bytes);
-                } else {
-                    fields.insert("data".to_owned(), output.elements.json());
-                }
-            }
-            tensor
-        })
-        .collect();
-    let mut answer = json!({ "model_name": model, "model_version": version, "outputs": tensors });
-    if let (Some(id), Some(fields)) = (id, answer.as_object_mut()) {
-        fields.insert("id".to_owned(), id.into());
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        model_name: &'a str,
+        model_version: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a str>,
+        outputs: Vec<Tensor<'a>>,
     }
+    #[derive(Serialize)]
+    struct Tensor<'a> {
+        name: &'a str,
+        datatype: &'a str,
+        shape: &'a [usize],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parameters: Option<Size>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a Elements>,
+    }
+    #[derive(Serialize)]
+    struct Size {
+        binary_data_size: usize,
+    }
+    let mut raw = Vec::new();
+    let mut tensors = Vec::with_capacity(outputs.len());
+    for Output { name, shape, elements, binary } in outputs {
+        let datatype = elements.datatype();
+        let mut tensor = Tensor { name, datatype, shape, parameters: None, data: None };
+        if *binary {
+            let bytes = elements.raw();
+            tensor.parameters = Some(Size { binary_data_size: bytes.len() });
+            raw.extend(bytes);
+        } else {
+            tensor.data = Some(elements);
+        }
+        tensors.push(tensor);
+    }
+    let answer = Answer { model_name: model, model_version: version, id, outputs: tensors };
     // Names and numbers always have a JSON form.
     let mut body = serde_json::to_vec(&answer).unwrap_or_default();
     let binary = outputs.iter().any(|output| output.binary).then_some(body.len());
@@ -137,6 +141,7 @@ pub fn body(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 //! Request: input `text`, `BYTES` \[n\]; parameter `top_k`. Answer: outputs `label`, `BYTES` \[n, k\];
 //! `score`, `FP32` \[n, k\], probabilities, best first; `tokens`, `UINT32` \[n\].
 
-use std::borrow::Cow;
+use std::{borrow::Cow, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +143,9 @@ impl OwnedTextRequest {
 
     /// Reads a request whose texts may lie behind its JSON as raw elements.
     pub fn parse_binary(json: &[u8], raw: &[u8]) -> Result<Self, TextMalformed> {
+        if let Some(request) = Usual::read(json) {
+            return Ok(request);
+        }
         let request: InferRequest =
             serde_json::from_slice(json).map_err(|fault| self::json(&fault))?;
         Self::read(request, raw)
@@ -189,6 +192,59 @@ impl OwnedTextRequest {
             ));
         }
         Ok(Self { id: request.id, texts, top_k, wanted })
+    }
+}
+
+/// A request in the form that [`TextRequest`] writes, which nearly all have: it is read without a tree
+/// being made of it. What is not of this form is no fault, it is read in the general way.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Usual<'a> {
+    #[serde(default)]
+    id: Option<String>,
+    parameters: UsualParameters,
+    #[serde(borrow)]
+    inputs: [UsualInput<'a>; 1],
+    #[serde(default)]
+    outputs: Vec<UsualOutput>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsualParameters {
+    top_k: NonZeroU32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsualInput<'a> {
+    name: &'a str,
+    shape: [usize; 1],
+    datatype: &'a str,
+    data: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsualOutput {
+    name: String,
+}
+
+impl<'a> Usual<'a> {
+    fn read(json: &'a [u8]) -> Option<OwnedTextRequest> {
+        let Self { id, parameters, inputs: [input], outputs } =
+            serde_json::from_slice(json).ok()?;
+        let fits = input.name == TEXT && input.datatype == "BYTES";
+        if !fits || input.shape != [input.data.len()] || input.data.is_empty() {
+            return None;
+        }
+        let wanted = Wanted::named(outputs.into_iter().map(|output| output.name).collect());
+        Some(OwnedTextRequest {
+            id,
+            texts: input.data,
+            top_k: Some(parameters.top_k.get()),
+            wanted,
+        })
     }
 }
 
@@ -431,7 +487,12 @@ mod tests {
         fn requests_round_trip(texts in prop::collection::vec(".*", 1..5), top_k in 1_u32..9) {
             let request = TextRequest { texts: texts.iter().map(String::as_str).collect(), top_k };
             let read = OwnedTextRequest::parse(&request.to_json()).unwrap();
-            prop_assert_eq!(read, OwnedTextRequest { id: None, texts, top_k: Some(top_k), wanted: Wanted::default() });
+            prop_assert_eq!(read, OwnedTextRequest { id: None, texts: texts.clone(), top_k: Some(top_k), wanted: Wanted::default() });
+            // Both ways of reading say the same.
+            let json = request.asking_for(&[SCORE, STANDING]);
+            let general: InferRequest = serde_json::from_slice(&json).unwrap();
+            let usual = Usual::read(&json);
+            prop_assert_eq!(usual, Some(OwnedTextRequest::read(general, &[]).unwrap()));
         }
 
         #[test]

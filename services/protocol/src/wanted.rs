@@ -77,6 +77,12 @@ impl Wanted {
         Ok(Self { outputs: outputs.iter().map(read).collect::<Result<_, _>>()?, binary })
     }
 
+    /// These outputs, as JSON.
+    pub(crate) fn named(outputs: Vec<String>) -> Self {
+        let one = |name| One { name, binary: false, classification: None };
+        Self { outputs: outputs.into_iter().map(one).collect(), binary: false }
+    }
+
     /// Whether an output is asked for by its name.
     pub fn asks_for(&self, name: &str) -> bool {
         self.outputs.iter().any(|output| output.name == name)

@@ -1,11 +1,12 @@
 //! Measures a pod that it starts itself; each prints one line of JSON. POD is the program
-//! `reeve-pod`, DIR what the classifier's example `article` wrote.
+//! `reeve-pod`, or words that start it such as `taskset -c 0 reeve-pod`, DIR what the classifier's
+//! example `article` wrote.
 //!
 //! * `measure device POD DIR DEVICE PRECISION SECONDS`: answers on a device against the CPU's, and
 //!   texts a second.
 //! * `measure soak POD DIR TEXTS`: memory over so many texts of random lengths.
-//! * `measure fairness POD DIR SECONDS`: the latency of a tenant beside one that sends a hundred
-//!   times as much.
+//! * `measure fairness POD DIR SECONDS [ARGUMENT…]`: the latency of a tenant beside one that sends a
+//!   hundred times as much; the arguments are the pod's.
 
 mod device;
 mod fairness;
@@ -29,7 +30,12 @@ fn main() -> Result<(), Fault> {
             device::measure(&program, &dir, (&device, &precision), time)?
         }
         "soak" => soak::measure(&program, &dir, next()?.parse()?)?,
-        "fairness" => fairness::measure(&program, &dir, Duration::from_secs(next()?.parse()?))?,
+        "fairness" => {
+            let time = Duration::from_secs(next()?.parse()?);
+            let more: Vec<String> = arguments.collect();
+            let more: Vec<&str> = more.iter().map(String::as_str).collect();
+            fairness::measure(&program, &dir, &more, time)?
+        }
         _ => return Err(USAGE.into()),
     };
     println!("{said}");

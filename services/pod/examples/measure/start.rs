@@ -39,8 +39,10 @@ impl Drop for Pod {
 }
 
 impl Pod {
-    /// Starts one with what the example `article` wrote, and waits until it is ready.
+    /// Starts one with what the example `article` wrote, and waits until it is ready. `program` may have
+    /// words before it, such as `taskset`.
     pub(crate) fn start(program: &str, dir: &Path, arguments: &[&str]) -> Result<Self, Fault> {
+        let mut words = program.split_whitespace();
         let (private, public) = (dir.join("warrant.key"), dir.join("warrant.pub"));
         for old in [&private, &public] {
             drop(fs::remove_file(old));
@@ -48,7 +50,8 @@ impl Pod {
         let key = write_key_pair(&private, &public, &SystemEntropy)?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let bundle = dir.join("bundle");
-        let child = Command::new(program)
+        let child = Command::new(words.next().ok_or("no program")?)
+            .args(words)
             .args(["--region", "eu-west", "--listen", &address, "--log", "warn"])
             .arg("--warrant-key")
             .arg(&public)

@@ -28,9 +28,17 @@ impl Named {
     }
 }
 
+/// Where a model is, in its newest version or in a certain one.
+const MODEL: [&str; 2] = ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"];
+
 /// All routes.
 pub(crate) fn configure(config: &mut web::ServiceConfig) {
     let at = |path: &str| web::resource(path.to_owned()).default_service(web::to(method));
+    // Looked at in this order: what is called the most comes first.
+    for model in MODEL {
+        let infer = at(&format!("{model}/infer")).route(web::post().to(infer::infer));
+        config.service(infer);
+    }
     config
         .service(at("/v2").route(web::get().to(server::metadata)))
         .service(at("/v2/health/live").route(web::get().to(server::live)))
@@ -44,12 +52,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         )
         .service(at("/metrics").route(web::get().to(server::metrics)))
         .default_service(web::to(nowhere));
-    for model in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+    for model in MODEL {
         config
             .service(at(model).route(web::get().to(model::metadata)))
             .service(at(&format!("{model}/ready")).route(web::get().to(model::ready)))
-            .service(at(&format!("{model}/stats")).route(web::get().to(model::stats)))
-            .service(at(&format!("{model}/infer")).route(web::post().to(infer::infer)));
+            .service(at(&format!("{model}/stats")).route(web::get().to(model::stats)));
     }
 }
 
