@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Short windows: to see that it works, not to compare.
     #[arg(long)]
     quick: bool,
+    /// How often each is measured by turns, of which the median counts.
+    #[arg(long, value_name = "N", default_value = "4")]
+    turns: std::num::NonZeroU32,
     /// Write tests/bench/figures.md.
     #[arg(long)]
     write: bool,
@@ -100,10 +103,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let wanted =
         |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|n| n == name);
+    let repetitions = arguments.turns.get();
     let window = if arguments.quick {
-        Window { warm_up_s: 1, measured_s: 3, repetitions: 4 }
+        Window { warm_up_s: 1, measured_s: 3, repetitions }
     } else {
-        Window { warm_up_s: 5, measured_s: 25, repetitions: 4 }
+        Window { warm_up_s: 5, measured_s: 25, repetitions }
     };
     signals::listen()?;
     let quality = arguments.names.iter().any(|name| name == "quality");

@@ -57,7 +57,7 @@ pub(super) struct Line {
     pub(super) memory_mb: Option<u64>,
     /// How many times as fast the pod of the same precision is, in the same turn.
     pub(super) pod_is_faster: Option<f64>,
-    /// The share of the bare pass's rate, in the same turn, at its best size of a batch.
+    /// The share of the bare pass's rate, in the same turn, at the size of a batch that the pod computes.
     pub(super) of_bare: Option<f64>,
 }
 
@@ -72,6 +72,8 @@ pub(super) struct Forward {
 /// Weights and texts that all servers get.
 pub(super) struct Work {
     pub(super) texts: &'static str,
+    /// How many of its texts the pod computes at once when enough wait: 384 tokens, or 32 texts.
+    batch: u32,
     pub(super) home: PathBuf,
 }
 
@@ -80,10 +82,11 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     let build =
         ["build", "--release", "-p", "reeve-protocol", "-p", "reeve-classifier", "--examples"];
     quietly(command("cargo", &build), &scratch.join("examples.txt"))?;
-    let mut works = vec![make("64 tokens", &scratch.join("article"), None)?];
+    let mut works = vec![make(("64 tokens", 6), &scratch.join("article"), None)?];
     match clinc_lengths(scratch)? {
         Some(lengths) => {
-            works.push(make("lengths of CLINC150", &scratch.join("clinc"), Some(&lengths))?);
+            let work = ("lengths of CLINC150", 32);
+            works.push(make(work, &scratch.join("clinc"), Some(&lengths))?);
         }
         None => println!("no CLINC150 beside the checkout: its lengths are left out"),
     }
@@ -167,7 +170,7 @@ fn by_turns(
     let mut bare: BTreeMap<&str, Vec<BTreeMap<u32, f64>>> = BTreeMap::new();
     for connections in CONNECTIONS {
         let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); all.len()];
-        let mut best: Vec<BTreeMap<&str, f64>> = Vec::new();
+        let mut alike: Vec<BTreeMap<&str, f64>> = Vec::new();
         for turn in 1..=window.repetitions {
             let said =
                 say::begin(&format!("pod: {}, {connections} connections, turn {turn}", work.texts));
@@ -175,10 +178,10 @@ fn by_turns(
                 let mut of_turn = BTreeMap::new();
                 for precision in ["libtorch", "fp32", "bf16", "int8"] {
                     let rates = forward(work, precision, window)?;
-                    of_turn.insert(precision, rates.values().copied().fold(0.0, f64::max));
+                    of_turn.extend(rates.get(&work.batch).map(|rate| (precision, *rate)));
                     bare.entry(precision).or_default().push(rates);
                 }
-                best.push(of_turn);
+                alike.push(of_turn);
             }
             for (one, into) in all.iter().zip(&mut measured) {
                 let Running { target, load_core, .. } = &one.running;
@@ -200,10 +203,10 @@ fn by_turns(
                 let turns = pod.iter().zip(measured);
                 median(turns.map(|(pod, other)| pod.per_second / other.per_second).collect())
             };
-            let shares: Vec<f64> = best
+            let shares: Vec<f64> = alike
                 .iter()
                 .zip(measured)
-                .filter_map(|(best, m)| Some(m.per_second / best.get(one.precision.as_str())?))
+                .filter_map(|(bare, m)| Some(m.per_second / bare.get(one.precision.as_str())?))
                 .collect();
             let Running { server, behind, .. } = &one.running;
             figures.lines.push(Line {
@@ -240,7 +243,11 @@ fn example(name: &str) -> PathBuf {
     place::target().join("release/examples").join(name)
 }
 
-fn make(texts: &'static str, home: &Path, lengths: Option<&Path>) -> anyhow::Result<Work> {
+fn make(
+    (texts, batch): (&'static str, u32),
+    home: &Path,
+    lengths: Option<&Path>,
+) -> anyhow::Result<Work> {
     fs::create_dir_all(home)?;
     let mut article = Command::new(example("article"));
     article.arg(home).args(lengths);
@@ -260,7 +267,7 @@ fn make(texts: &'static str, home: &Path, lengths: Option<&Path>) -> anyhow::Res
     fs::write(home.join("pod.jsonl"), lines("texts.jsonl", pod)?)?;
     fs::write(home.join("governed.jsonl"), lines("texts.jsonl", call)?)?;
     fs::write(home.join("peer.jsonl"), lines("ids.jsonl", |ids| json!({ "ids": ids }))?)?;
-    Ok(Work { texts, home: home.to_owned() })
+    Ok(Work { texts, batch, home: home.to_owned() })
 }
 
 /// How many words the test questions of CLINC150 have, where the data stand beside the checkout.
