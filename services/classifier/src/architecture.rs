@@ -122,9 +122,9 @@ const NGRAM_MAX: u32 = 8;
 const PARAMETERS_MAX: u64 = 1 << 28;
 
 /// The n-grams' weights: a row a bucket.
-pub(crate) const WIDE_WEIGHT: &str = "wide.weight";
+pub const WIDE_WEIGHT: &str = "wide.weight";
 /// The n-grams' inverse document frequencies; learned by counting, not by steps.
-pub(crate) const WIDE_IDF: &str = "wide.idf";
+pub const WIDE_IDF: &str = "wide.idf";
 
 impl Architecture {
     /// Names and shapes of all weights, in PyTorch's naming of a module with `embedding`, `lstm`
@@ -154,7 +154,7 @@ impl Architecture {
     }
 
     /// Width of what the linear layer reads.
-    pub(crate) fn read_width(&self) -> usize {
+    pub fn read_width(&self) -> usize {
         self.output().saturating_add(self.wide.map_or(0, |wide| size(wide.width)))
     }
 

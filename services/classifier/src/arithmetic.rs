@@ -1,7 +1,9 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// How precisely a network computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arithmetic {
     /// 32-bit floats throughout.
     Fp32,
@@ -27,8 +29,8 @@ pub struct Serving {
     /// How precisely; none: bf16 where the device multiplies such natively and that is close
     /// enough, else fp32.
     pub precision: Option<Arithmetic>,
-    /// The largest difference of a probability from that in fp32 by libtorch; a model that is
-    /// further off is not served.
+    /// The largest difference of a probability from that in fp32; a model that is further off is
+    /// not served.
     pub bound: f32,
 }
 
@@ -38,13 +40,12 @@ impl Default for Serving {
     }
 }
 
-/// What a model was found to compute when it was loaded, held against fp32 by libtorch on the
-/// same texts.
+/// What a model was found to compute when it was loaded, held against fp32 on the same texts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelfTest {
     /// How precisely it computes.
     pub precision: Arithmetic,
-    /// Whether by the loop for this processor, not by libtorch.
+    /// Whether by the loop for this processor.
     pub native: bool,
     /// Rows that were compared.
     pub rows: usize,

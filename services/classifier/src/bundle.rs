@@ -10,8 +10,8 @@ use reeve_domain::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, Card, Confidence, Encoder, InvalidTokenizer, Metrics, TokenizerSettings, Weights,
-    WeightsError,
+    Architecture, Card, Confidence, Encoder, InvalidTokenizer, Metrics, Source, TokenizerSettings,
+    Weights, WeightsError,
     architecture::{Body, WIDE_IDF},
     grams::Grams,
     weights,
@@ -252,6 +252,17 @@ impl Bundle {
     /// The TorchScript module, where that is what computes.
     pub fn script(&self) -> Option<&[u8]> {
         self.script.as_deref()
+    }
+
+    /// What its network is made of.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            architecture: self.architecture(),
+            weights: self.weights(),
+            script: self.script(),
+            classes: self.labels().len(),
+            empty_token: self.encoder.empty_id(),
+        }
     }
 
     /// The most tokens of a text that are read at once.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Confidence, OutOfScope, Score, metrics::expected_calibration_error, train::largest};
+use crate::{
+    Confidence, OutOfScope, Score,
+    metrics::{expected_calibration_error, largest},
+};
 
 /// What is asked of answers.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,10 +1,8 @@
-use tch::{Device, Kind};
-
 #[cfg(target_arch = "x86_64")]
 use crate::native::Native;
 use crate::{
-    Answer, Arithmetic, Bundle, Confidence, EncodeError, Encoded, Encoder, Readout, Weights,
-    WeightsError, network::Network, script::Script,
+    Answer, Arithmetic, Backend, BackendError, Bundle, Confidence, Device, EncodeError, Encoded,
+    Encoder, Network, Readout, WeightsError,
 };
 
 /// A bundle's network, ready to serve on one device. `Send`, not shared: one a worker thread.
@@ -21,8 +19,7 @@ pub struct Classifier {
 /// What makes logits of ids.
 #[derive(Debug)]
 enum Computer {
-    Network(Network),
-    Script(Script),
+    Network(Box<dyn Network>),
     /// Shared by all workers: it is only read.
     #[cfg(target_arch = "x86_64")]
     Native(std::sync::Arc<Native>),
@@ -34,9 +31,9 @@ pub enum LoadError {
     /// Weights that do not fit the architecture.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The device is full or gone.
+    /// The device is full or gone, or the library is that computes there.
     #[error("the weights cannot be put on the device: {0}")]
-    Device(String),
+    Device(#[from] BackendError),
     /// Nothing here computes so.
     #[error("{0} is not available for this network on this device")]
     Precision(Arithmetic),
@@ -62,7 +59,7 @@ pub enum ForwardError {
     Tokens(usize),
     /// The device failed.
     #[error("the forward pass failed: {0}")]
-    Device(String),
+    Device(#[from] BackendError),
     /// Finite weights gave a logit that is not: never served.
     #[error("the logits of text {0} of the batch are not finite")]
     NotFinite(usize),
@@ -70,8 +67,8 @@ pub enum ForwardError {
 
 impl Classifier {
     /// Puts a copy of a bundle's weights on a device.
-    pub fn load(bundle: &Bundle, device: Device) -> Result<Self, LoadError> {
-        Self::in_precision(bundle, device, Arithmetic::Fp32)
+    pub fn load(bundle: &Bundle, device: Device, backend: &dyn Backend) -> Result<Self, LoadError> {
+        Self::in_precision(bundle, device, Arithmetic::Fp32, backend)
     }
 
     /// Puts a copy of a bundle's weights on a device, to compute so precisely.
@@ -79,24 +76,17 @@ impl Classifier {
         bundle: &Bundle,
         device: Device,
         precision: Arithmetic,
+        backend: &dyn Backend,
     ) -> Result<Self, LoadError> {
         bundle.weights().check(bundle.architecture())?;
-        let empty = bundle.encoder().empty_id();
-        let computer = match (bundle.script(), precision) {
-            (_, Arithmetic::Int8) | (Some(_), Arithmetic::Bf16) => {
-                return Err(LoadError::Precision(precision));
-            }
-            (Some(script), Arithmetic::Fp32) => {
-                Script::load(script, bundle.labels().len(), empty, device).map(Computer::Script)
-            }
-            (None, _) => {
-                let kind = if precision == Arithmetic::Bf16 { Kind::BFloat16 } else { Kind::Float };
-                Network::new(bundle.architecture(), bundle.weights(), device)
-                    .map(|network| Computer::Network(network.computes_in(kind)))
-            }
-        };
-        let computer = computer.map_err(|error| LoadError::Device(error.to_string()))?;
-        Ok(Self::of(bundle, computer))
+        let source = bundle.source();
+        if precision == Arithmetic::Int8
+            || (precision == Arithmetic::Bf16 && source.script.is_some())
+        {
+            return Err(LoadError::Precision(precision));
+        }
+        let network = backend.network(source, device, precision)?;
+        Ok(Self::of(bundle, Computer::Network(network)))
     }
 
     /// A network that was made for this processor.
@@ -128,7 +118,7 @@ impl Classifier {
     }
 
     /// As [`Self::logits`]. `between` is called whenever the pass can lie still: after every step of
-    /// an LSTM without libtorch, else never. It may compute something else that cannot wait, with
+    /// an LSTM by this crate's own loop, else never. It may compute something else that cannot wait, with
     /// this very network, and changes nothing thereby.
     pub fn logits_between(
         &self,
@@ -145,13 +135,11 @@ impl Classifier {
         if let Some(index) = batch.iter().position(bad) {
             return Err(ForwardError::Tokens(index));
         }
-        let answers = match &self.computer {
-            Computer::Network(network) => network.answers(batch),
-            Computer::Script(script) => script.answers(batch),
+        let mut answers = match &self.computer {
+            Computer::Network(network) => network.answers(batch)?,
             #[cfg(target_arch = "x86_64")]
-            Computer::Native(native) => Ok(native.answers(batch, between)),
+            Computer::Native(native) => native.answers(batch, between),
         };
-        let mut answers = answers.map_err(|error| ForwardError::Device(error.to_string()))?;
         for (index, (answer, text)) in answers.iter_mut().zip(batch).enumerate() {
             if self.every_token {
                 // What was computed for padding means nothing.
@@ -174,11 +162,10 @@ impl Classifier {
         &self.labels
     }
 
-    /// The network, where gradients can be had.
-    pub(crate) const fn network(&self) -> Option<&Network> {
+    /// The network, where gradients may be had.
+    pub(crate) fn network(&self) -> Option<&dyn Network> {
         match &self.computer {
-            Computer::Network(network) => Some(network),
-            Computer::Script(_) => None,
+            Computer::Network(network) => Some(&**network),
             #[cfg(target_arch = "x86_64")]
             Computer::Native(_) => None,
         }
@@ -186,18 +173,6 @@ impl Classifier {
 
     pub(crate) const fn encoder(&self) -> &Encoder {
         &self.encoder
-    }
-
-    /// The weights as they are on the device; none of a script, which keeps them to itself.
-    pub fn weights(&self) -> Result<Weights, ForwardError> {
-        match &self.computer {
-            Computer::Network(network) => {
-                network.weights().map_err(|error| ForwardError::Device(error.to_string()))
-            }
-            Computer::Script(_) => Ok(Weights::default()),
-            #[cfg(target_arch = "x86_64")]
-            Computer::Native(_) => Ok(Weights::default()),
-        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{classifier::softmax, train::largest};
+use crate::{classifier::softmax, metrics::largest};
 
 /// What a bundle knows of how far its answers can be trusted; learned from texts that the network
 /// did not learn from.

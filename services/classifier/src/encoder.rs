@@ -48,7 +48,7 @@ impl LongInput {
 const UNKNOWN: [&str; 2] = ["[UNK]", "<unk>"];
 
 /// A text as the network reads it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Encoded {
     /// Token ids, at least one, each below the vocabulary's size.
     pub ids: Vec<i64>,
@@ -236,7 +236,7 @@ impl Encoder {
     }
 
     /// Lets texts have n-grams beside their tokens.
-    pub(crate) fn with_grams(mut self, grams: Option<Grams>) -> Self {
+    pub fn with_grams(mut self, grams: Option<Grams>) -> Self {
         self.grams = grams;
         self
     }
@@ -247,7 +247,7 @@ impl Encoder {
     }
 
     /// The id that stands for nothing.
-    pub(crate) const fn empty_id(&self) -> i64 {
+    pub const fn empty_id(&self) -> i64 {
         self.empty_id
     }
 
@@ -332,4 +332,21 @@ pub enum InvalidTokenizer {
     /// Not a usable maximum length.
     #[error("`max_tokens` is {0}: expected 1 to {MAX_TOKENS}")]
     MaxTokens(u32),
+}
+
+/// A row a text, of rows for all texts' first windows and then for all others, text after text.
+pub fn mean_of_windows(texts: &[&Encoded], mut rows: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+    let others = rows.split_off(texts.len().min(rows.len()));
+    let mut others = others.into_iter();
+    for (text, row) in texts.iter().zip(&mut rows) {
+        if text.more.is_empty() {
+            continue;
+        }
+        for other in others.by_ref().take(text.more.len()) {
+            row.iter_mut().zip(other).for_each(|(sum, logit)| *sum += logit);
+        }
+        let count = u16::try_from(text.more.len()).unwrap_or(u16::MAX).saturating_add(1);
+        row.iter_mut().for_each(|sum| *sum /= f32::from(count));
+    }
+    rows
 }

@@ -1,12 +1,10 @@
 use std::sync::Arc;
 
-use tch::Device;
-
 #[cfg(target_arch = "x86_64")]
 use crate::native::{Instructions, Native};
 use crate::{
-    Arithmetic, Body, Bundle, Classifier, Encoded, ForwardError, LoadError, SelfTest, Serving,
-    softmax,
+    Arithmetic, Backend, BackendError, Body, Bundle, Classifier, Device, Encoded, ForwardError,
+    LoadError, Plain, SelfTest, Serving, softmax,
 };
 
 /// A bundle that is served on one device: what its workers share, and what each of them gets.
@@ -14,25 +12,34 @@ use crate::{
 pub struct Engine {
     bundle: Bundle,
     device: Device,
+    backend: Arc<dyn Backend>,
     test: SelfTest,
     #[cfg(target_arch = "x86_64")]
     native: Option<Arc<Native>>,
 }
 
 impl Engine {
-    /// Puts a bundle on a device and holds what it computes there against fp32 by libtorch on the
-    /// CPU. Who leaves the precision to us gets bf16 where that is native and close enough.
-    pub fn load(bundle: Bundle, device: Device, serving: Serving) -> Result<Self, LoadError> {
+    /// Puts a bundle on a device and holds what it computes there against fp32 on the CPU, an LSTM
+    /// computed plainly, others by the backend. Who leaves the precision to us gets bf16 where that
+    /// is native and close enough. An LSTM on the CPU asks the backend for nothing where the
+    /// processor has AVX2.
+    pub fn load(
+        bundle: Bundle,
+        device: Device,
+        serving: Serving,
+        backend: Arc<dyn Backend>,
+    ) -> Result<Self, LoadError> {
         if let Some(precision) = serving.precision {
-            return Self::with(bundle, device, precision, serving.bound);
+            return Self::with(bundle, device, precision, serving.bound, backend);
         }
         if multiplies_bf16(&bundle, device) {
-            match Self::with(bundle.clone(), device, Arithmetic::Bf16, serving.bound) {
+            let bf16 = Arithmetic::Bf16;
+            match Self::with(bundle.clone(), device, bf16, serving.bound, backend.clone()) {
                 Err(LoadError::Differs { .. }) => {}
                 other => return other,
             }
         }
-        Self::with(bundle, device, Arithmetic::Fp32, serving.bound)
+        Self::with(bundle, device, Arithmetic::Fp32, serving.bound, backend)
     }
 
     fn with(
@@ -40,9 +47,11 @@ impl Engine {
         device: Device,
         precision: Arithmetic,
         bound: f32,
+        backend: Arc<dyn Backend>,
     ) -> Result<Self, LoadError> {
         let mut engine = Self {
             device,
+            backend,
             test: SelfTest {
                 precision,
                 native: false,
@@ -92,12 +101,13 @@ impl Engine {
         if let Some(native) = &self.native {
             return Ok(Classifier::native(&self.bundle, native.clone()));
         }
-        Classifier::in_precision(&self.bundle, self.device, self.test.precision)
+        Classifier::in_precision(&self.bundle, self.device, self.test.precision, &*self.backend)
     }
 
-    /// The network to explain with: by libtorch and in fp32, whatever it is served in.
+    /// The network to explain with: by the backend, which has gradients, and in fp32, whatever it
+    /// is served in.
     pub fn explaining(&self) -> Result<Classifier, LoadError> {
-        Classifier::load(&self.bundle, self.device)
+        Classifier::load(&self.bundle, self.device, &*self.backend)
     }
 
     /// What that one takes of memory.
@@ -151,15 +161,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares the logits of made-up texts of several lengths with libtorch's in fp32.
+    /// Compares the logits of made-up texts of several lengths with those in fp32 on the CPU.
     fn compare(&mut self) -> Result<(), LoadError> {
-        let failed = |error: ForwardError| LoadError::Device(error.to_string());
-        // Holds for the thread that says it.
-        crate::set_threads(1);
+        let failed = |error: ForwardError| LoadError::Device(BackendError(error.to_string()));
         let texts = samples(self.bundle.architecture().vocabulary, self.bundle.max_tokens());
         let texts: Vec<&Encoded> = texts.iter().collect();
-        let reference = Classifier::load(&self.bundle, Device::Cpu)?;
-        let expected = reference.logits(&texts).map_err(failed)?;
+        let expected = match Plain::new(self.bundle.architecture(), self.bundle.weights()) {
+            Some(plain) => texts.iter().map(|text| plain.logits(text)).collect(),
+            None => {
+                let reference = Classifier::load(&self.bundle, Device::Cpu, &*self.backend)?;
+                reference.logits(&texts).map_err(failed)?
+            }
+        };
         let found = self.classifier()?.logits(&texts).map_err(failed)?;
         let classes = self.bundle.labels().len().max(1);
         let rows = expected.iter().zip(&found);

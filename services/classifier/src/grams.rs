@@ -4,10 +4,12 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::architecture::Wide;
 
 /// One n-gram of a text.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Gram {
     /// Which bucket it hashes to.
     pub bucket: u32,
@@ -17,7 +19,7 @@ pub struct Gram {
 
 /// Makes n-grams of texts. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Grams {
+pub struct Grams {
     shape: Wide,
     /// Of each bucket; 0 for one that was not seen in training, whose n-grams are left out.
     idf: Arc<[f32]>,
@@ -58,7 +60,7 @@ impl Grams {
 
     /// Counts in how many texts each bucket occurs: ln((1 + texts) / (1 + those)) + 1 if it does
     /// in `least` or more.
-    pub(crate) fn count<'a>(shape: Wide, least: u32, texts: impl Iterator<Item = &'a str>) -> Self {
+    pub fn count<'a>(shape: Wide, least: u32, texts: impl Iterator<Item = &'a str>) -> Self {
         let mut counts = vec![0_u32; usize::try_from(shape.buckets).unwrap_or_default()];
         let mut total = 0_u32;
         for text in texts {
@@ -82,7 +84,8 @@ impl Grams {
         Self { shape, idf: counts.into_iter().map(idf).collect() }
     }
 
-    pub(crate) fn idf(&self) -> &[f32] {
+    /// Inverse document frequencies, a bucket each.
+    pub fn idf(&self) -> &[f32] {
         &self.idf
     }
 

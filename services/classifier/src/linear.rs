@@ -6,7 +6,7 @@ use std::{collections::HashMap, thread};
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
-use crate::{Dataset, Wide, grams::Grams, train::largest};
+use crate::{Dataset, Wide, grams::Grams, metrics::largest};
 
 /// A trained baseline.
 #[derive(Debug)]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Confidence, Judged, Score, train::largest};
+use crate::{Confidence, Judged, Score};
 
 /// How well predictions agree with the truth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +145,17 @@ fn ratio(part: u32, whole: u32) -> f64 {
 
 fn ratio_or_zero(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { 0.0 } else { part / whole }
+}
+
+/// Which number is largest, the first of equals.
+pub fn largest(numbers: &[f32]) -> usize {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (index, &number) in numbers.iter().enumerate() {
+        if number > best.1 {
+            best = (index, number);
+        }
+    }
+    best.0
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
-use tch::Device;
-
 use crate::{
-    Bundle, Classifier, EncodeError, Encoded, Encoder, ForwardError, LoadError,
+    Backend, Bundle, Classifier, Device, EncodeError, Encoded, Encoder, ForwardError, LoadError,
     tagging::{self, Span},
 };
 
@@ -26,8 +24,8 @@ pub enum TagError {
 
 impl Tagger {
     /// Puts the bundle's weights on a device.
-    pub fn load(bundle: &Bundle, device: Device) -> Result<Self, LoadError> {
-        let classifier = Classifier::load(bundle, device)?;
+    pub fn load(bundle: &Bundle, device: Device, backend: &dyn Backend) -> Result<Self, LoadError> {
+        let classifier = Classifier::load(bundle, device, backend)?;
         Ok(Self { classifier, encoder: bundle.encoder(), labels: bundle.labels().to_vec() })
     }
 

@@ -109,11 +109,7 @@ pub fn tag_labels(kinds: &[String]) -> Vec<String> {
 
 /// The numbers of the labels of a part's tokens. A token belongs to the value that it lies in, or
 /// reaches into.
-pub(crate) fn truth(
-    part: &Part,
-    spans: &[(String, Range<usize>)],
-    labels: &[String],
-) -> Vec<usize> {
+pub fn truth(part: &Part, spans: &[(String, Range<usize>)], labels: &[String]) -> Vec<usize> {
     let mut last = None;
     part.places
         .iter()

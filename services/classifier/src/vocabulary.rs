@@ -27,7 +27,7 @@ use tokenizers::{
 /// Fills up nothing that is read; its id is 0.
 pub(crate) const PAD: &str = "[PAD]";
 /// A word that was not seen in training, and a text without words.
-pub(crate) const UNKNOWN: &str = "[UNK]";
+pub const UNKNOWN: &str = "[UNK]";
 
 /// What a learned tokenizer makes tokens of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ const REDACTED: [Kind; 6] = [
 
 /// A tokenizer (`tokenizer.json`) of at most `size` tokens, made of what is in `texts` at least
 /// `least` times. The same texts give the same bytes.
-pub(crate) fn learn<'a>(
+pub fn learn<'a>(
     kind: TokenizerKind,
     texts: impl Iterator<Item = &'a str> + Send,
     size: usize,
@@ -172,7 +172,7 @@ pub(crate) fn usual_normalizer() -> Option<serde_json::Value> {
 
 /// A tokenizer of at most `size` parts of words, with their case: a name that was never seen is
 /// made of parts that were.
-pub(crate) fn learn_word_parts<'a>(
+pub fn learn_word_parts<'a>(
     texts: impl Iterator<Item = &'a str> + Send,
     size: usize,
 ) -> Result<Vec<u8>, tokenizers::Error> {

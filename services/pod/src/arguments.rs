@@ -1,12 +1,13 @@
 use std::{
+    env,
     net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
 };
 
 use clap::{Parser, ValueEnum};
-use reeve_classifier::{Arithmetic, Device, Serving};
+use reeve_classifier::{Arithmetic, Backend as _, Device, Library, Serving};
 use reeve_domain::Region;
 
 use crate::batch::Shape;
@@ -62,6 +63,10 @@ pub(crate) struct Arguments {
     /// Where the network runs.
     #[arg(long, env = "REEVE_POD_DEVICE", value_enum, default_value_t = DeviceName::Auto)]
     pub(crate) device: DeviceName,
+    /// The library that computes on GPUs, whatever is no LSTM, and explanations; it is loaded when
+    /// something needs it [default: `libreeve_torch.so` beside this program].
+    #[arg(long, env = "REEVE_POD_TORCH")]
+    pub(crate) torch: Option<PathBuf>,
     /// How precisely the networks compute. What is not fp32 is held against it when a model is
     /// loaded.
     #[arg(long, env = "REEVE_POD_PRECISION", value_enum, default_value_t = PrecisionName::Auto)]
@@ -122,17 +127,35 @@ pub(crate) enum PrecisionName {
     Int8,
 }
 
+/// Whether the system has an NVIDIA GPU, so that it is worth asking libtorch for it.
+fn has_gpu() -> bool {
+    ["/dev/nvidiactl", "/dev/dxg"].iter().any(|device| Path::new(device).exists())
+}
+
 fn region(text: &str) -> Result<Region, reeve_domain::InvalidId> {
     Region::new(text)
 }
 
 impl Arguments {
+    /// libtorch, where it was said to be.
+    pub(crate) fn library(&self) -> anyhow::Result<Library> {
+        let path = match &self.torch {
+            Some(path) => path.clone(),
+            None => env::current_exe()?.with_file_name(Library::file_name()),
+        };
+        Ok(Library::new(path))
+    }
+
     /// The device that was asked for; asking for a GPU where there is none is an error.
-    pub(crate) fn device(&self) -> anyhow::Result<Device> {
+    pub(crate) fn device(&self, library: &Library) -> anyhow::Result<Device> {
         match self.device {
             DeviceName::Cpu => Ok(Device::Cpu),
-            DeviceName::Auto => Ok(reeve_classifier::device()),
-            DeviceName::Cuda => match reeve_classifier::device() {
+            DeviceName::Auto if !has_gpu() => Ok(Device::Cpu),
+            DeviceName::Auto => Ok(library.device().unwrap_or_else(|error| {
+                tracing::warn!(%error, "the GPU is not used");
+                Device::Cpu
+            })),
+            DeviceName::Cuda => match library.device()? {
                 Device::Cpu => anyhow::bail!("`--device cuda`: no GPU is usable here"),
                 device => Ok(device),
             },

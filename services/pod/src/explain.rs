@@ -81,8 +81,6 @@ impl Model {
             tracing::error!(%error, "a text cannot be explained");
             Problem::Failed
         };
-        // Holds for the thread that says it.
-        reeve_classifier::set_threads(1);
         let mut classifier = self.explainer.classifier.lock();
         let classifier = match &mut *classifier {
             Some(classifier) => classifier,

@@ -111,7 +111,8 @@ impl Model {
         let confidence = bundle.confidence().clone();
         let (encoder, max_tokens) = (bundle.encoder(), bundle.max_tokens());
         let finds_names = bundle.architecture().readout == Readout::EveryToken;
-        let engine = Engine::load(bundle, runtime.device, runtime.serving)?;
+        let engine =
+            Engine::load(bundle, runtime.device, runtime.serving, runtime.backend.clone())?;
         let test = engine.test();
         tracing::info!(
             model = name, version, precision = %test.precision, native = test.native,
@@ -170,8 +171,6 @@ impl Model {
     }
 
     fn work(&self, report: &mpsc::Sender<Result<(), NotLoaded>>) {
-        // Both hold for the thread that says it.
-        reeve_classifier::set_threads(1);
         threads::computes();
         let classifier =
             self.engine.classifier().map_err(NotLoaded::Engine).and_then(|classifier| {

@@ -1,6 +1,6 @@
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use reeve_classifier::{Device, Serving};
+use reeve_classifier::{Backend, Device, Serving};
 use reeve_domain::Clock;
 
 use crate::{batch::Shape, cores::Cores, metrics::Metrics};
@@ -11,6 +11,8 @@ pub(crate) struct Runtime {
     pub(crate) metrics: Metrics,
     pub(crate) cores: Cores,
     pub(crate) device: Device,
+    /// Computes what the classifier has no loop of its own for.
+    pub(crate) backend: Arc<dyn Backend>,
     /// How precisely models compute, and how far that may be from fp32.
     pub(crate) serving: Serving,
     /// Worker threads of each model.

@@ -101,7 +101,8 @@ fn make(arguments: &Arguments) -> anyhow::Result<Pod> {
         None => key,
     };
     let region = arguments.region.clone();
-    let device = arguments.device()?;
+    let library = arguments.library()?;
+    let device = arguments.device(&library)?;
     let workers = arguments.workers(device);
     let recorder = match &arguments.record_inputs {
         None => None,
@@ -118,6 +119,7 @@ fn make(arguments: &Arguments) -> anyhow::Result<Pod> {
         metrics: Metrics::new()?,
         cores: Cores::new(workers.get()),
         device,
+        backend: Arc::new(library),
         serving: arguments.serving(),
         workers,
         shape: arguments.shape(device),

@@ -1,7 +1,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::Result;
-use reeve_classifier::{Bundle, Classifier, ExplainSettings, Explanation, Standing};
+use reeve_classifier::{Bundle, ExplainSettings, Explanation, Standing};
 
 use crate::{
     data::DataArguments,
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
 
 pub(crate) fn classify(arguments: &ClassifyArguments) -> Result<String> {
     let bundle = Bundle::open(&arguments.bundle)?;
-    let classifier = Classifier::load(&bundle, reeve_classifier::device())?;
+    let classifier = reeve_torch::load(&bundle, reeve_torch::device())?;
     let texts: Vec<&str> = arguments.texts.iter().map(String::as_str).collect();
     let mut lines = Vec::new();
     for (text, row) in texts.iter().zip(logits(&classifier, &texts)?) {

@@ -156,7 +156,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     };
     let bundle = Bundle::write(&arguments.out, parts)?;
     // What cannot be loaded was not imported.
-    reeve_classifier::Classifier::load(&bundle, reeve_classifier::Device::Cpu)?;
+    reeve_torch::load(&bundle, reeve_classifier::Device::Cpu)?;
     Ok(format!(
         "{} {} written to {}\n{}",
         bundle.name(),

@@ -101,7 +101,7 @@ impl Judgement {
             "`{}` finds names: judge it with `tag evaluate`",
             bundle.name()
         );
-        let classifier = Classifier::load(bundle, reeve_classifier::device())?;
+        let classifier = reeve_torch::load(bundle, reeve_torch::device())?;
         let texts: Vec<&str> = data.examples.iter().map(|e| e.text.as_str()).collect();
         let rows = logits(&classifier, &texts)?;
         let answers: Vec<_> = rows.iter().map(|row| classifier.answer(row)).collect();

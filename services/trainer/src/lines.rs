@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use reeve_classifier::Progress;
 use reeve_domain::Clock;
+use reeve_torch::Progress;
 
 /// Prints progress: at the end of every epoch, and every few seconds.
 pub(crate) struct Lines {

@@ -58,7 +58,7 @@ enum Command {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    reeve_classifier::set_threads(arguments.threads);
+    reeve_torch::set_threads(arguments.threads);
     let done = match arguments.command {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),

@@ -202,7 +202,7 @@ impl Dataset {
     }
 
     /// Whether there is something to tell apart.
-    pub(crate) fn check(&self) -> Result<(), DatasetError> {
+    pub fn check(&self) -> Result<(), DatasetError> {
         if self.labels.len() < 2 {
             return Err(DatasetError::TooFew(self.labels.len()));
         }

@@ -22,7 +22,9 @@ mod tests;
 
 use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
 
-use crate::{Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weights, network::mean};
+use crate::{
+    Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weights, mean_of_windows,
+};
 
 use self::{dense::Dense, grams::Grams, table::Table};
 
@@ -216,7 +218,7 @@ impl Native {
             .collect();
         let firsts = texts.iter().map(|text| (text.ids.as_slice(), *text));
         let (ids, of): (Vec<&[i64]>, Vec<&Encoded>) = firsts.chain(windows).unzip();
-        mean(texts, self.logits(&ids, &of, between))
+        mean_of_windows(texts, self.logits(&ids, &of, between))
     }
 
     /// Logits of texts of at least one token each, in order; all tokens' one after another where

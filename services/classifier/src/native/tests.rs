@@ -1,51 +1,12 @@
-//! Held against libtorch on random networks.
+//! Held against the plain computation on random networks.
 
 use proptest::prelude::*;
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use tch::Device;
 
 use super::{Instructions, Native};
 use crate::{
-    Activation, Architecture, Arithmetic, Body, Encoded, Gram, Readout, Weight, Weights, Wide,
-    network::Network,
+    Activation, Architecture, Arithmetic, Body, Encoded, Plain, Readout, Weights,
+    testing::{architectures, texts, weights},
 };
-
-fn weights(architecture: &Architecture, seed: u64) -> Weights {
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut weights = Weights::default();
-    for (name, shape) in architecture.weights() {
-        let count: usize = shape.iter().product();
-        let range = if name.starts_with("embedding") { 1.0 } else { 0.25_f32 };
-        let values = (0..count).map(|_| random.random_range(-range..range)).collect();
-        weights.0.insert(name, Weight { shape, values });
-    }
-    weights
-}
-
-fn texts(architecture: &Architecture, lengths: &[usize], seed: u64) -> Vec<Encoded> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let most = i64::from(architecture.vocabulary);
-    let mut ids = |n: usize| (0..n).map(|_| random.random_range(0..most)).collect::<Vec<i64>>();
-    let windows = architecture.readout != Readout::EveryToken;
-    let mut made = Vec::new();
-    for (number, length) in lengths.iter().enumerate() {
-        // Some texts are read in windows.
-        let more = if windows && number % 3 == 2 { vec![ids(*length), ids(2)] } else { Vec::new() };
-        let grams = architecture.wide.map_or(0, |_| number % 5);
-        let buckets = architecture.wide.map_or(1, |wide| wide.buckets);
-        let gram = |n: usize| Gram {
-            bucket: u32::try_from(n * 7 + number).unwrap() % buckets,
-            weight: 0.5 + f32::from(u8::try_from(n).unwrap()),
-        };
-        made.push(Encoded {
-            ids: ids(*length),
-            more,
-            grams: (0..grams).map(gram).collect(),
-            ..Encoded::default()
-        });
-    }
-    made
-}
 
 /// The network by all instructions that this processor has.
 fn natives(
@@ -61,17 +22,9 @@ fn answers(native: &Native, texts: &[&Encoded]) -> Vec<Vec<f32>> {
     native.answers(texts, &|| ())
 }
 
-fn torch(architecture: &Architecture, weights: &Weights, texts: &[&Encoded]) -> Vec<Vec<f32>> {
-    crate::set_threads(1);
-    let network = Network::new(architecture, weights, Device::Cpu).unwrap();
-    let mut rows = network.answers(texts).unwrap();
-    let classes = usize::try_from(architecture.classes).unwrap();
-    for (row, text) in rows.iter_mut().zip(texts) {
-        if architecture.readout == Readout::EveryToken {
-            row.truncate(text.ids.len() * classes);
-        }
-    }
-    rows
+fn plain(architecture: &Architecture, weights: &Weights, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+    let plain = Plain::new(architecture, weights).unwrap();
+    texts.iter().map(|text| plain.logits(text)).collect()
 }
 
 fn apart(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
@@ -88,63 +41,18 @@ fn slices(texts: &[Encoded]) -> Vec<&Encoded> {
     texts.iter().collect()
 }
 
-fn architectures() -> impl Strategy<Value = Architecture> {
-    let activation = prop_oneof![
-        Just(Activation::None),
-        Just(Activation::Sigmoid),
-        Just(Activation::Tanh),
-        Just(Activation::Relu),
-    ];
-    let readout = prop_oneof![
-        Just(Readout::LastReal),
-        Just(Readout::Max),
-        Just(Readout::Mean),
-        Just(Readout::EveryToken),
-    ];
-    let wide = prop_oneof![Just(None), (1_u32..30, 0_u32..9).prop_map(Some)];
-    (
-        (1_u32..50, 1_u32..20, 1_u32..70),
-        (1_u32..3, any::<bool>(), 1_u32..80),
-        activation,
-        readout,
-        wide,
-    )
-        .prop_map(|((vocabulary, embedding, hidden), rest, activation, readout, wide)| {
-            let (layers, bidirectional, classes) = rest;
-            let wide = wide.filter(|_| readout != Readout::EveryToken);
-            Architecture {
-                body: Body::Lstm,
-                wide: wide.map(|(buckets, width)| Wide {
-                    buckets,
-                    words: 1,
-                    characters_from: 1,
-                    characters_to: 0,
-                    width,
-                }),
-                vocabulary,
-                embedding,
-                hidden,
-                layers,
-                bidirectional,
-                classes,
-                activation,
-                readout,
-            }
-        })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn logits_are_libtorch_s(
+    fn logits_are_those_of_the_formula(
         architecture in architectures(),
         lengths in prop::collection::vec(1_usize..24, 1..20),
         seed in any::<u64>(),
     ) {
         let weights = weights(&architecture, seed);
         let texts = texts(&architecture, &lengths, seed);
-        let expected = torch(&architecture, &weights, &slices(&texts));
+        let expected = plain(&architecture, &weights, &slices(&texts));
         let mut before: Option<Vec<Vec<f32>>> = None;
         // None is said by `what_this_processor_can_do`.
         for (instructions, native) in natives(&architecture, &weights, Arithmetic::Fp32) {
@@ -208,7 +116,7 @@ fn less_precision_is_close() {
     };
     let weights = weights(&architecture, 7);
     let texts = texts(&architecture, &[1, 5, 64, 30, 30, 12, 48, 64], 8);
-    let expected = torch(&architecture, &weights, &slices(&texts));
+    let expected = plain(&architecture, &weights, &slices(&texts));
     for (precision, bound) in [(Arithmetic::Bf16, 0.02), (Arithmetic::Int8, 0.06)] {
         for (instructions, native) in natives(&architecture, &weights, precision) {
             let difference = apart(&expected, &answers(&native, &slices(&texts)));
@@ -238,7 +146,7 @@ fn large_sums_saturate_and_stay_finite() {
         weight.values.iter_mut().for_each(|value| *value *= 400.0);
     }
     let texts = texts(&architecture, &[30, 7], 4);
-    let expected = torch(&architecture, &weights, &slices(&texts));
+    let expected = plain(&architecture, &weights, &slices(&texts));
     for (instructions, native) in natives(&architecture, &weights, Arithmetic::Fp32) {
         let all = answers(&native, &slices(&texts));
         for (expected, found) in expected.iter().flatten().zip(all.iter().flatten()) {

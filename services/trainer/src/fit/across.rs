@@ -4,8 +4,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use reeve_classifier::{Dataset, Recipe, Training};
+use reeve_classifier::Dataset;
 use reeve_domain::SystemClock;
+use reeve_torch::{Recipe, Training};
 
 use super::{Arguments, Texts};
 use crate::lines::Lines;

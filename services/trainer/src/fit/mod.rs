@@ -6,11 +6,9 @@ mod recipe;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use reeve_classifier::{
-    Bundle, CheckpointPlace, Dataset, Device, Fitted, Linear, Recipe, Training, TrainingData,
-    Wishes,
-};
+use reeve_classifier::{Bundle, Dataset, Device, Linear, TrainingData, Wishes};
 use reeve_domain::SystemClock;
+use reeve_torch::{CheckpointPlace, Fitted, Recipe, Training};
 
 pub(crate) use self::recipe::{long_input, named};
 use self::{across::Across, recipe::RecipeArguments};
@@ -117,7 +115,7 @@ impl Arguments {
     }
 
     fn device(&self) -> Result<Device> {
-        match (self.device.as_str(), reeve_classifier::device()) {
+        match (self.device.as_str(), reeve_torch::device()) {
             ("cpu", _) => Ok(Device::Cpu),
             ("cuda", Device::Cpu) => bail!("there is no CUDA device, or no libtorch for one"),
             (_, found) => Ok(found),

@@ -1,9 +1,9 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
-use reeve_classifier::{
-    Activation, BodyKind, ClassWeights, LongInput, Loss, Optimizer, Precision, Readout, Recipe,
-    Schedule, TokenizerKind, Wide, WideRecipe,
+use reeve_classifier::{Activation, LongInput, Readout, TokenizerKind, Wide};
+use reeve_torch::{
+    BodyKind, ClassWeights, Loss, Optimizer, Precision, Recipe, Schedule, WideRecipe,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;

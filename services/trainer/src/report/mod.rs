@@ -5,7 +5,8 @@ mod pictures;
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
-use reeve_classifier::{Bundle, Calibration, Epoch, Recipe};
+use reeve_classifier::{Bundle, Calibration};
+use reeve_torch::{Epoch, Recipe};
 use serde_json::json;
 
 use crate::judge::Judgement;

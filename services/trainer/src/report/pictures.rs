@@ -7,7 +7,8 @@ use plotters::{
     series::LineSeries,
     style::{BLACK, BLUE, Color as _, WHITE},
 };
-use reeve_classifier::{Bin, Epoch};
+use reeve_classifier::Bin;
+use reeve_torch::Epoch;
 
 const SIZE: (u32, u32) = (560, 320);
 const SQUARE: (u32, u32) = (360, 360);

@@ -11,10 +11,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
-use reeve_classifier::{
-    Bundle, Card, Metrics, Optimizer, Recipe, TaggedText, Tagger, TrainingData, span_metrics,
-};
+use reeve_classifier::{Bundle, Card, Metrics, TaggedText, Tagger, TrainingData, span_metrics};
 use reeve_domain::{Digest, SystemClock};
+use reeve_torch::{Optimizer, Recipe};
 
 use crate::lines::Lines;
 
@@ -168,11 +167,10 @@ fn fit(arguments: &Fit) -> Result<String> {
     };
     let clock = SystemClock::default();
     let mut lines = Lines::new(&clock);
-    let device = reeve_classifier::device();
-    let fitted =
-        reeve_classifier::fit_tagger(&data, &arguments.kinds, &recipe, device, |progress| {
-            lines.show(progress, &clock);
-        })?;
+    let device = reeve_torch::device();
+    let fitted = reeve_torch::fit_tagger(&data, &arguments.kinds, &recipe, device, |progress| {
+        lines.show(progress, &clock);
+    })?;
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let card = Card {
         name: arguments.name.clone(),
@@ -231,7 +229,7 @@ fn open(bundle: &Path) -> Result<(Tagger, Vec<String>)> {
         .filter_map(|label| label.strip_prefix("B-").map(str::to_owned))
         .collect();
     ensure!(!kinds.is_empty(), "`{}` is a classifier: it labels no tokens", bundle.name());
-    Ok((Tagger::load(&bundle, reeve_classifier::device())?, kinds))
+    Ok((reeve_torch::load_tagger(&bundle, reeve_torch::device())?, kinds))
 }
 
 fn evaluate(arguments: &Evaluate) -> Result<String> {

@@ -1,6 +1,5 @@
 use rand::{Rng as _, rngs::StdRng};
-
-use crate::{Architecture, Weight, Weights};
+use reeve_classifier::{Architecture, Weight, Weights};
 
 /// PyTorch's initial weights: N(0, 1) for embeddings, U(−1/√H, 1/√H) for all of an LSTM,
 /// U(−1/√n, 1/√n) for linear layers that read n values, Glorot's for attention's first projection,
@@ -72,9 +71,9 @@ fn normal(random: &mut StdRng) -> f32 {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng as _;
+    use reeve_classifier::{Activation, Body, Readout};
 
     use super::*;
-    use crate::{Activation, Readout, architecture::Body};
 
     #[test]
     fn initial_weights_have_pytorchs_distributions() {

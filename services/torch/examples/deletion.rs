@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use reeve_classifier::{Bundle, Classifier, Dataset, Device, ExplainSettings, set_threads};
+use reeve_classifier::{Bundle, Classifier, Dataset, Device, ExplainSettings};
+use reeve_torch::set_threads;
 use serde_json::json;
 
 type Fault = Box<dyn std::error::Error>;
@@ -22,7 +23,7 @@ fn main() -> Result<(), Fault> {
     let mut texts = Dataset::read(Path::new(&next()?))?.examples;
     let (count, deleted): (usize, usize) = (next()?.parse()?, next()?.parse()?);
     set_threads(1);
-    let classifier = Classifier::load(&bundle, Device::Cpu)?;
+    let classifier = reeve_torch::load(&bundle, Device::Cpu)?;
     let mut random = StdRng::seed_from_u64(1);
     texts.shuffle(&mut random);
     let mut figures = BTreeMap::new();

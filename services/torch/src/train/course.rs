@@ -2,11 +2,12 @@
 //! checkpoint now and then. What is learned is a [`Lesson`]'s business.
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use reeve_classifier::{Metrics, Weights};
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::{FitError, Progress, Recipe, checkpoint::Checkpoints, optimizer::Steps};
-use crate::{Metrics, Weights, network::Network};
+use crate::network::Network;
 
 /// Something that a network can learn.
 pub(super) trait Lesson {

@@ -11,8 +11,12 @@ mod texts;
 
 use std::{io, path::PathBuf};
 
+use reeve_classifier::{
+    Architecture, Calibration, Card, Dataset, DatasetError, Device, EncodeError, InvalidTokenizer,
+    Judged, Metrics, Parts, TokenizerSettings, Weights, WeightsError, Wishes,
+};
 use reeve_domain::Observed;
-use tch::{Device, TchError};
+use tch::TchError;
 
 pub use self::{
     course::Epoch,
@@ -20,10 +24,6 @@ pub use self::{
         BodyKind, ClassWeights, Dropouts, Loss, Optimizer, Precision, Recipe, Schedule, WideRecipe,
     },
     tags::fit_tagger,
-};
-use crate::{
-    Architecture, Calibration, Card, Dataset, DatasetError, EncodeError, InvalidTokenizer, Judged,
-    Metrics, Parts, TokenizerSettings, Weights, WeightsError, Wishes,
 };
 
 /// A training of a classifier, from scratch: tokenizer, initial weights, steps, calibration.
@@ -226,15 +226,4 @@ impl From<TchError> for FitError {
             Self::Device(error)
         }
     }
-}
-
-/// Which number is largest, the first of equals.
-pub(crate) fn largest(numbers: &[f32]) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, &number) in numbers.iter().enumerate() {
-        if number > best.1 {
-            best = (index, number);
-        }
-    }
-    best.0
 }

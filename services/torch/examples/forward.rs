@@ -5,8 +5,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
-use reeve_classifier::{Arithmetic, Bundle, Classifier, Device, Engine, Serving, set_threads};
+use reeve_classifier::{Arithmetic, Bundle, Classifier, Device, Engine, Serving};
 use reeve_domain::{Clock as _, SystemClock};
+use reeve_torch::{Torch, set_threads};
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,7 +33,7 @@ fn main() -> Result<(), Fault> {
     };
     let serving = Serving { precision, bound: 1.0 };
     let engine = match precision {
-        Some(_) => Some(Engine::load(bundle.clone(), Device::Cpu, serving)?),
+        Some(_) => Some(Engine::load(bundle.clone(), Device::Cpu, serving, Arc::new(Torch))?),
         None => None,
     };
     let mut figures = BTreeMap::new();
@@ -42,7 +43,7 @@ fn main() -> Result<(), Fault> {
                 set_threads(1);
                 let classifier = match &engine {
                     Some(engine) => engine.classifier()?,
-                    None => Classifier::load(&bundle, Device::Cpu)?,
+                    None => reeve_torch::load(&bundle, Device::Cpu)?,
                 };
                 measure(&classifier, &texts, batch, time)
             };

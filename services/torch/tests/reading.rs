@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use reeve_classifier::{
-    Attribution, Bundle, Card, Classifier, Dataset, Device, Dropouts, EncodeError, Encoded,
-    ExplainSettings, LongInput, Method, Optimizer, Readout, Recipe, TokenizerKind, Wide,
-    WideRecipe, fit,
+    Attribution, Bundle, Card, Classifier, Dataset, Device, EncodeError, Encoded, ExplainSettings,
+    LongInput, Method, Readout, TokenizerKind, Wide,
 };
+use reeve_torch::{Dropouts, Optimizer, Recipe, WideRecipe, fit};
 
 fn data() -> Dataset {
     let mut csv = String::from("text,label\n");
@@ -42,7 +42,7 @@ const WIDE: WideRecipe = WideRecipe {
 };
 
 fn bundle(recipe: &Recipe) -> Bundle {
-    reeve_classifier::set_threads(1);
+    reeve_torch::set_threads(1);
     let fitted = fit(&data(), recipe, Device::Cpu, |_| ()).unwrap();
     assert!(fitted.metrics.accuracy > 0.9, "{recipe:?}: {}", fitted.metrics.accuracy);
     let card = Card {
@@ -57,7 +57,7 @@ fn bundle(recipe: &Recipe) -> Bundle {
 }
 
 fn classifier(recipe: &Recipe) -> Classifier {
-    Classifier::load(&bundle(recipe), Device::Cpu).unwrap()
+    reeve_torch::load(&bundle(recipe), Device::Cpu).unwrap()
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_long_text_that_is_split_gets_its_windows_mean_and_no_token_is_lost() {
 #[test]
 fn every_tokenizer_readout_depth_and_body_learns_with_and_without_n_grams() {
     let dropout = Dropouts { embedding: 0.1, between: 0.1, readout: 0.1, grams: 0.1 };
-    let transformer = reeve_classifier::BodyKind::Transformer { heads: 2 };
+    let transformer = reeve_torch::BodyKind::Transformer { heads: 2 };
     for changed in [
         Recipe { readout: Readout::Max, bidirectional: true, ..recipe() },
         Recipe { readout: Readout::Mean, layers: 2, dropout, ..recipe() },
@@ -116,8 +116,8 @@ fn every_tokenizer_readout_depth_and_body_learns_with_and_without_n_grams() {
             epochs: 20,
             ..recipe()
         },
-        Recipe { precision: reeve_classifier::Precision::Mixed, ..recipe() },
-        Recipe { class_weights: reeve_classifier::ClassWeights::Balanced, patience: 2, ..recipe() },
+        Recipe { precision: reeve_torch::Precision::Mixed, ..recipe() },
+        Recipe { class_weights: reeve_torch::ClassWeights::Balanced, patience: 2, ..recipe() },
     ] {
         bundle(&changed);
     }
@@ -127,9 +127,9 @@ fn every_tokenizer_readout_depth_and_body_learns_with_and_without_n_grams() {
 fn a_bundle_with_n_grams_answers_as_it_did_when_it_was_trained_in_any_company() {
     let recipe = Recipe { wide: Some(WIDE), ..recipe() };
     let (learned, judged) = data().hold_out(10, recipe.seed).unwrap();
-    let training = reeve_classifier::Training {
+    let training = reeve_torch::Training {
         validation: Some(&judged),
-        ..reeve_classifier::Training::new(&learned, &recipe, Device::Cpu)
+        ..reeve_torch::Training::new(&learned, &recipe, Device::Cpu)
     };
     let fitted = training.run(|_| ()).unwrap();
     let before = fitted.judged.clone();
@@ -137,7 +137,7 @@ fn a_bundle_with_n_grams_answers_as_it_did_when_it_was_trained_in_any_company() 
     let card =
         Card { name: "s".to_owned(), metrics: Some(fitted.metrics.clone()), ..Card::default() };
     let bundle = Bundle::write(dir.path(), fitted.into_parts(card)).unwrap();
-    let classifier = Classifier::load(&bundle, Device::Cpu).unwrap();
+    let classifier = reeve_torch::load(&bundle, Device::Cpu).unwrap();
     for (example, (logits, _)) in judged.examples.iter().zip(&before) {
         let alone = classifier.encode(&example.text).unwrap();
         assert!(!alone.grams.is_empty());

@@ -7,9 +7,10 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use reeve_classifier::{
-    Activation, Architecture, Body, Bundle, Card, Classifier, Device, LongInput, Parts, Readout,
-    TokenizerSettings, Weight, Weights, learn_tokenizer, set_threads,
+    Activation, Architecture, Body, Bundle, Card, Device, LongInput, Parts, Readout,
+    TokenizerSettings, Weight, Weights, learn_tokenizer,
 };
+use reeve_torch::set_threads;
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,7 +29,7 @@ fn main() -> Result<(), Fault> {
     let dir = Path::new(&dir);
     let mut random = StdRng::seed_from_u64(1);
     let bundle = Bundle::write(&dir.join("bundle"), parts(&mut random)?)?;
-    let classifier = Classifier::load(&bundle, Device::Cpu)?;
+    let classifier = reeve_torch::load(&bundle, Device::Cpu)?;
     let (mut texts, mut ids, mut logits) = (String::new(), String::new(), String::new());
     for length in lengths.iter().cycle().take(TEXTS) {
         let words = (0..*length).map(|_| word(random.random_range(0..VOCABULARY - 8)));

@@ -1,6 +1,10 @@
 //! Learning to classify texts.
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
+use reeve_classifier::{
+    Architecture, Body, Confidence, Encoded, Encoder, Example, Grams, Judged, Metrics,
+    TokenizerSettings, WIDE_IDF, calibrate, largest, vocabulary,
+};
 use reeve_domain::Observed;
 use tch::{Kind, TchError, Tensor};
 
@@ -9,17 +13,10 @@ use super::{
     checkpoint::Checkpoints,
     course::{self, Lesson},
     initial::initial,
-    largest, loss,
+    loss,
     loss::Criterion,
 };
-use crate::{
-    Architecture, Confidence, Encoded, Encoder, Example, Metrics, TokenizerSettings,
-    architecture::{Body, WIDE_IDF},
-    calibrate,
-    grams::Grams,
-    network::{Dropout, Network, Pass},
-    vocabulary,
-};
+use crate::network::{Dropout, Network, Pass};
 
 /// One text in so many is held out to judge by, where no others are given.
 const HELD_OUT: usize = 10;
@@ -102,7 +99,7 @@ pub(super) fn fit(
     let lesson = Texts {
         network: &network,
         recipe,
-        criterion: Criterion::new(recipe, &counts, device)?,
+        criterion: Criterion::new(recipe, &counts, network.device())?,
         learned,
         judged,
         outliers,
@@ -124,7 +121,7 @@ pub(super) fn fit(
     let judged = lesson.judged_logits()?;
     let foreign = encode_all(&encoder, training.foreign)?;
     let foreign = logits(&network, &foreign.iter().collect::<Vec<_>>(), recipe.batch)?;
-    let calibration = calibrate::calibrate(&data.labels, &judged, &foreign, training.wishes);
+    let calibration = calibrate(&data.labels, &judged, &foreign, training.wishes);
     let fingerprint =
         fingerprint(&encoder, &data.labels, &calibration.confidence, &lesson, &judged);
     let trained_on = lesson.learned.len();
@@ -153,7 +150,7 @@ fn fingerprint(
     labels: &[String],
     confidence: &Confidence,
     lesson: &Texts<'_>,
-    judged: &[calibrate::Judged],
+    judged: &[Judged],
 ) -> Observed {
     let mut seen = Observed::default();
     let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -205,13 +202,13 @@ fn encode_all(encoder: &Encoder, texts: &[String]) -> Result<Vec<Encoded>, FitEr
 fn logits(network: &Network, texts: &[&Encoded], batch: usize) -> Result<Vec<Vec<f32>>, TchError> {
     let mut rows = Vec::with_capacity(texts.len());
     for batch in texts.chunks(batch.max(1)) {
-        rows.extend(network.answers(batch)?);
+        rows.extend(network.rows(batch)?);
     }
     Ok(rows)
 }
 
 impl Texts<'_> {
-    fn judged_logits(&self) -> Result<Vec<calibrate::Judged>, TchError> {
+    fn judged_logits(&self) -> Result<Vec<Judged>, TchError> {
         let texts: Vec<&Encoded> = self.judged.iter().map(|(text, _)| text).collect();
         let rows = logits(self.network, &texts, self.recipe.batch)?;
         Ok(rows.into_iter().zip(&self.judged).map(|(row, (_, label))| (row, *label)).collect())

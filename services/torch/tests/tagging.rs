@@ -2,10 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use reeve_classifier::{
-    Bundle, Card, Classifier, Device, Encoded, Fitted, Optimizer, Recipe, TaggedText, Tagger,
-    fit_tagger,
-};
+use reeve_classifier::{Bundle, Card, Device, Encoded, TaggedText};
+use reeve_torch::{Fitted, Optimizer, Recipe, fit_tagger};
 
 const KINDS: [&str; 2] = ["GPE", "PERSON"];
 
@@ -72,7 +70,7 @@ fn bundle(dir: &std::path::Path) -> Bundle {
 #[test]
 fn names_are_found_where_they_stand_however_long_the_text() {
     let dir = tempfile::tempdir().unwrap();
-    let tagger = Tagger::load(&bundle(dir.path()), Device::Cpu).unwrap();
+    let tagger = reeve_torch::load_tagger(&bundle(dir.path()), Device::Cpu).unwrap();
     let found = |text: &str| {
         let spans = tagger.tag(text, 0.5).unwrap();
         let value =
@@ -99,7 +97,7 @@ fn names_are_found_where_they_stand_however_long_the_text() {
 fn what_shares_a_batch_with_a_text_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = bundle(dir.path());
-    let network = Classifier::load(&bundle, Device::Cpu).unwrap();
+    let network = reeve_torch::load(&bundle, Device::Cpu).unwrap();
     let encoder = bundle.encoder();
     let one = |text: &str| encoder.parts(text).unwrap().remove(0).encoded;
     let texts = [one("Anna"), one("yesterday Otto went to Rome again"), one("Mia Wu in Bonn")];

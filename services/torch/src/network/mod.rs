@@ -9,14 +9,15 @@ mod transformer;
 
 use std::collections::BTreeMap;
 
-use tch::{Device, IndexOp as _, Kind, TchError, Tensor};
+use reeve_classifier::{
+    Activation, Architecture, Body, Device, Encoded, WIDE_IDF, WIDE_WEIGHT, Weight, Weights,
+    mean_of_windows,
+};
+use tch::{IndexOp as _, Kind, TchError, Tensor};
 
 pub(crate) use self::{batch::Batch, dropout::Dropout};
 use self::{batch::Grams, lstm::Lstm, transformer::Transformer};
-use crate::{
-    Activation, Architecture, Encoded, Weight, Weights,
-    architecture::{Body, WIDE_IDF, WIDE_WEIGHT},
-};
+use crate::device;
 
 /// The network's tensors. One copy for each worker thread: a tensor is `Send`, not `Sync`.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Network {
     fc_bias: Tensor,
     wide: Option<Tensor>,
     compute: Kind,
-    device: Device,
+    device: tch::Device,
 }
 
 #[derive(Debug)]
@@ -77,6 +78,7 @@ impl Network {
         weights: &Weights,
         device: Device,
     ) -> Result<Self, TchError> {
+        let device = device::of(device);
         let mut parameters = BTreeMap::new();
         for (name, shape) in architecture.weights() {
             let weight = weights
@@ -201,7 +203,7 @@ impl Network {
 
     /// A row of logits a text, in the order given; of a text in windows their mean. Rows of every
     /// token's logits are as long as the batch's longest text makes them.
-    pub(crate) fn answers(&self, texts: &[&Encoded]) -> Result<Vec<Vec<f32>>, TchError> {
+    pub(crate) fn rows(&self, texts: &[&Encoded]) -> Result<Vec<Vec<f32>>, TchError> {
         let windows: Vec<Encoded> = texts
             .iter()
             .flat_map(|text| {
@@ -216,9 +218,9 @@ impl Network {
         let rows: Vec<&Encoded> = texts.iter().copied().chain(&windows).collect();
         let logits = tch::no_grad(|| self.forward(&self.batch(&rows)?, &mut Pass::Serve))?;
         // One transfer for all rows.
-        let logits = logits.f_to_device(Device::Cpu)?;
+        let logits = logits.f_to_device(tch::Device::Cpu)?;
         let rows = (0..rows.len()).map(|index| row(&logits, index));
-        Ok(mean(texts, rows.collect::<Result<_, _>>()?))
+        Ok(mean_of_windows(texts, rows.collect::<Result<_, _>>()?))
     }
 
     /// All tensors by their PyTorch names.
@@ -226,7 +228,7 @@ impl Network {
         &self.parameters
     }
 
-    pub(crate) const fn device(&self) -> Device {
+    pub(crate) const fn device(&self) -> tch::Device {
         self.device
     }
 
@@ -244,27 +246,10 @@ impl Network {
     }
 }
 
-/// A row a text, of rows for all texts' first windows and then for all others, text after text.
-pub(crate) fn mean(texts: &[&Encoded], mut rows: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
-    let others = rows.split_off(texts.len().min(rows.len()));
-    let mut others = others.into_iter();
-    for (text, row) in texts.iter().zip(&mut rows) {
-        if text.more.is_empty() {
-            continue;
-        }
-        for other in others.by_ref().take(text.more.len()) {
-            row.iter_mut().zip(other).for_each(|(sum, logit)| *sum += logit);
-        }
-        let count = u16::try_from(text.more.len()).unwrap_or(u16::MAX).saturating_add(1);
-        row.iter_mut().for_each(|sum| *sum /= f32::from(count));
-    }
-    rows
-}
-
 /// A tensor's values in row-major order.
 pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     let flat = tch::no_grad(|| {
-        let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
+        let tensor = tensor.f_detach()?.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
         tensor.f_contiguous()?.f_view([-1])
     })?;
     let mut values = vec![0_f32; flat.numel()];

@@ -1,19 +1,18 @@
 //! Learning to label every token.
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use tch::{Device, Reduction, TchError, Tensor};
+use reeve_classifier::{
+    Architecture, Body, Device, Encoded, Encoder, Metrics, Readout, TaggedText, TokenizerSettings,
+    tagging, vocabulary,
+};
+use tch::{Reduction, TchError, Tensor};
 
 use super::{
     FitError, Fitted, Progress, Recipe,
     course::{self, Lesson},
     initial::initial,
 };
-use crate::{
-    Architecture, Encoded, Encoder, Metrics, Readout, TaggedText, TokenizerSettings,
-    architecture::Body,
-    network::{Dropout, Network, Pass, row},
-    tagging, vocabulary,
-};
+use crate::network::{Dropout, Network, Pass, row};
 
 /// One text in so many is held out to judge by.
 const HELD_OUT: usize = 10;

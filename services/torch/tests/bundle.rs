@@ -6,9 +6,10 @@ use std::{fs, path::Path, process::Command};
 
 use proptest::prelude::*;
 use reeve_classifier::{
-    Activation, Bundle, BundleError, Card, Classifier, Dataset, DatasetError, Device, Encoded,
-    Fitted, Loss, Optimizer, Parts, Recipe, WeightsError, fit, softmax,
+    Activation, Bundle, BundleError, Card, Dataset, DatasetError, Device, Encoded, Parts,
+    WeightsError, softmax,
 };
+use reeve_torch::{Fitted, Loss, Optimizer, Recipe, fit};
 
 fn data() -> Dataset {
     let mut csv = String::from("text,label\n");
@@ -38,7 +39,7 @@ fn recipe(seed: u64) -> Recipe {
 }
 
 fn trained(recipe: &Recipe) -> Fitted {
-    reeve_classifier::set_threads(1);
+    reeve_torch::set_threads(1);
     fit(&data(), recipe, Device::Cpu, |_| ()).unwrap()
 }
 
@@ -98,8 +99,6 @@ fn writing_and_opening_changes_no_bit_and_no_digest() {
     let parts = parts(trained(&recipe(1)));
     let bundle = Bundle::write(first.path(), parts.clone()).unwrap();
     assert_eq!(bundle.weights(), &parts.weights);
-    let classifier = Classifier::load(&bundle, Device::Cpu).unwrap();
-    assert_eq!(classifier.weights().unwrap(), parts.weights);
     assert_eq!(bundle.labels(), ["billing", "delivery"]);
     assert_eq!(Bundle::write(second.path(), parts).unwrap().digest(), bundle.digest());
     bundle.digest().parse::<reeve_domain::Digest>().unwrap();
@@ -174,7 +173,7 @@ fn parts_that_do_not_fit_make_no_bundle() {
 fn texts_of_any_kind_get_finite_logits_that_their_company_does_not_change() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = write(dir.path());
-    let classifier = Classifier::load(&bundle, Device::Cpu).unwrap();
+    let classifier = reeve_torch::load(&bundle, Device::Cpu).unwrap();
     let encoder = bundle.encoder();
     for empty in ["", " ", "\n\t", "\u{3000}"] {
         let encoded = encoder.encode(empty).unwrap();

@@ -1,8 +1,7 @@
 use std::collections::BTreeSet;
 
+use reeve_classifier::Encoded;
 use tch::{Device, Kind, TchError, Tensor};
-
-use crate::Encoded;
 
 /// Encoded texts on a device.
 #[derive(Debug)]

@@ -1,17 +1,15 @@
 use std::collections::BTreeMap;
 
-use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
+use reeve_classifier::{Device, Encoded, mean_of_windows};
+use tch::{CModule, IValue, Kind, TchError, Tensor};
 
-use crate::{
-    Encoded,
-    network::{mean, row},
-};
+use crate::{device, network::row};
 
 /// A TorchScript module that maps ids `[texts, steps]` to logits `[texts, classes]`.
 #[derive(Debug)]
 pub(crate) struct Script {
     module: CModule,
-    device: Device,
+    device: tch::Device,
 }
 
 impl Script {
@@ -23,6 +21,7 @@ impl Script {
         token: i64,
         device: Device,
     ) -> Result<Self, TchError> {
+        let device = device::of(device);
         let mut module = CModule::load_data_on_device(&mut &*bytes, device)?;
         module.f_set_eval()?;
         let script = Self { module, device };
@@ -34,15 +33,15 @@ impl Script {
     }
 
     /// A row of logits a text, of a text in windows their mean.
-    pub(crate) fn answers(&self, texts: &[&Encoded]) -> Result<Vec<Vec<f32>>, TchError> {
+    pub(crate) fn rows(&self, texts: &[&Encoded]) -> Result<Vec<Vec<f32>>, TchError> {
         let first = texts.iter().map(|text| text.ids.as_slice());
         let more = texts.iter().flat_map(|text| text.more.iter().map(Vec::as_slice));
-        Ok(mean(texts, self.logits(&first.chain(more).collect::<Vec<_>>())?))
+        Ok(mean_of_windows(texts, self.logits(&first.chain(more).collect::<Vec<_>>())?))
     }
 
     /// What the module would make of padding is not known, so texts share
     /// a pass only with others of their length.
-    pub(crate) fn logits(&self, rows: &[&[i64]]) -> Result<Vec<Vec<f32>>, TchError> {
+    fn logits(&self, rows: &[&[i64]]) -> Result<Vec<Vec<f32>>, TchError> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {
             by_length.entry(row.len()).or_default().push(index);

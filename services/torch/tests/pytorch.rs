@@ -46,7 +46,7 @@ fn classifier(weights: Weights, architecture: Architecture) -> Classifier {
 
 fn load(weights: Weights, script: Option<Vec<u8>>, architecture: Architecture) -> Classifier {
     // Several threads that wait for each other come to a standstill where others want the cores.
-    reeve_classifier::set_threads(1);
+    reeve_torch::set_threads(1);
     let dir = tempfile::tempdir().unwrap();
     let text = "one two three two one";
     let tokenizer = reeve_classifier::learn_tokenizer([text].into_iter(), 40, 1).unwrap();
@@ -71,7 +71,7 @@ fn load(weights: Weights, script: Option<Vec<u8>>, architecture: Architecture) -
     let parts =
         Parts { architecture, labels, settings, tokenizer, weights, script, confidence, card };
     let bundle = Bundle::write(dir.path(), parts).unwrap();
-    Classifier::load(&bundle, Device::Cpu).unwrap()
+    reeve_torch::load(&bundle, Device::Cpu).unwrap()
 }
 
 fn encoded(rows: &[Vec<i64>]) -> Vec<Encoded> {

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use reeve_classifier::Weights;
 use reeve_domain::Digest;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
@@ -17,7 +18,7 @@ use super::{
     course::{Saved, Standing},
     optimizer::Steps,
 };
-use crate::{Weights, network::Network};
+use crate::network::Network;
 
 /// Where a training writes down how far it is.
 #[derive(Debug)]

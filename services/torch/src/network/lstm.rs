@@ -1,7 +1,7 @@
+use reeve_classifier::Architecture;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Dropout, Pass};
-use crate::Architecture;
 
 /// Layers of an LSTM.
 #[derive(Debug)]

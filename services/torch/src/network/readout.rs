@@ -1,6 +1,5 @@
+use reeve_classifier::Readout;
 use tch::{Kind, TchError, Tensor};
-
-use crate::Readout;
 
 /// What stands for each text, of steps `[texts, steps, width]`.
 pub(super) fn read(readout: Readout, steps: Tensor, lengths: &Tensor) -> Result<Tensor, TchError> {

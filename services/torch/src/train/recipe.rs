@@ -1,7 +1,7 @@
+use reeve_classifier::{Activation, LongInput, Readout, TokenizerKind, Wide};
 use serde::{Deserialize, Serialize};
 
 use super::FitError;
-use crate::{Activation, LongInput, Readout, Wide, vocabulary::TokenizerKind};
 
 /// How to train. Two runs with the same recipe and data, on the same kind of device with one
 /// intra-op thread, give the same weights, whether or not they were interrupted.

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
+use reeve_classifier::{WIDE_WEIGHT, Weight, Weights};
 use tch::{Kind, TchError, Tensor};
 
 use super::{Optimizer, Recipe};
-use crate::{Weight, Weights, architecture::WIDE_WEIGHT, network::values};
+use crate::network::values;
 
 /// The rules of PyTorch's optimisers, over tensors that can be written down and read again:
 /// libtorch's own do not give their state away, so a training could not be resumed with them.

@@ -1,0 +1,160 @@
+//! What is asked of the library, and what it answers: bytes in the form of postcard, whose fields
+//! have no names. Both sides must be of the same release.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    Architecture, Arithmetic, BackendError, Device, Encoded, ExplainSettings, Integral, Source,
+    Weights,
+};
+
+/// The function that the library exports, a [`Call`].
+pub const CALL: &[u8] = b"reeve_torch_call";
+/// The variable that the library exports, a [`u64`]: which messages it understands.
+pub const RELEASE: &[u8] = b"reeve_torch_release";
+
+/// Gives `length` bytes at `request` to the library, which hands the bytes of its answer to `reply`,
+/// once, with `context`, before it returns.
+pub type Call = unsafe extern "C" fn(
+    request: *const u8,
+    length: usize,
+    reply: Reply,
+    context: *mut std::ffi::c_void,
+);
+/// Takes `length` bytes at `answer`, which are gone when it returns.
+pub type Reply =
+    unsafe extern "C" fn(context: *mut std::ffi::c_void, answer: *const u8, length: usize);
+
+/// A number for this release and this form of the messages (FNV-1a).
+pub const fn release() -> u64 {
+    /// Changes with the messages.
+    const FORM: u8 = 1;
+    let mut bytes = env!("CARGO_PKG_VERSION").as_bytes();
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ FORM as u64;
+    while let [first, rest @ ..] = bytes {
+        hash = (hash ^ *first as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        bytes = rest;
+    }
+    hash
+}
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// As [`crate::Backend::device`].
+    Device,
+    /// As [`crate::Backend::network`].
+    Network {
+        /// What it is made of.
+        source: Made,
+        /// Where to.
+        device: Device,
+        /// How precisely.
+        precision: Arithmetic,
+    },
+    /// As [`crate::Network::answers`].
+    Answers {
+        /// Which network.
+        network: u64,
+        /// The texts.
+        texts: Vec<Encoded>,
+    },
+    /// As [`crate::Network::integrate`].
+    Integrate {
+        /// Which network.
+        network: u64,
+        /// The text.
+        text: Encoded,
+        /// Whose logit.
+        label: usize,
+        /// At what cost.
+        settings: ExplainSettings,
+    },
+    /// A network is not needed any more.
+    Drop {
+        /// Which one.
+        network: u64,
+    },
+}
+
+/// An answer to each kind of request, in their order.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Answer {
+    /// Where networks can be.
+    Device(Device),
+    /// The number of a network.
+    Network(u64),
+    /// Rows of logits.
+    Answers(Vec<Vec<f32>>),
+    /// What adds to a logit.
+    Integrate(Option<Integral>),
+    /// It is gone.
+    Dropped,
+}
+
+/// A [`Source`] as bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Made {
+    /// In JSON, whose fields have names.
+    architecture: String,
+    /// A safetensors file.
+    weights: Vec<u8>,
+    script: Option<Vec<u8>>,
+    classes: usize,
+    empty_token: i64,
+}
+
+/// A [`Made`] that was read, which a [`Source`] is borrowed from.
+#[derive(Debug)]
+pub struct Opened {
+    architecture: Architecture,
+    weights: Weights,
+    made: Made,
+}
+
+impl Made {
+    /// Of a source.
+    pub fn of(source: Source<'_>) -> Result<Self, BackendError> {
+        let failed = |error: &dyn std::fmt::Display| BackendError(error.to_string());
+        Ok(Self {
+            architecture: serde_json::to_string(source.architecture).map_err(|e| failed(&e))?,
+            weights: source.weights.to_safetensors().map_err(|e| failed(&e))?,
+            script: source.script.map(<[u8]>::to_vec),
+            classes: source.classes,
+            empty_token: source.empty_token,
+        })
+    }
+
+    /// Reads it back.
+    pub fn open(self) -> Result<Opened, BackendError> {
+        let failed = |error: &dyn std::fmt::Display| BackendError(error.to_string());
+        Ok(Opened {
+            architecture: serde_json::from_str(&self.architecture).map_err(|e| failed(&e))?,
+            weights: Weights::read(&self.weights).map_err(|e| failed(&e))?,
+            made: self,
+        })
+    }
+}
+
+impl Opened {
+    /// The source that it was made of.
+    pub fn source(&self) -> Source<'_> {
+        Source {
+            architecture: &self.architecture,
+            weights: &self.weights,
+            script: self.made.script.as_deref(),
+            classes: self.made.classes,
+            empty_token: self.made.empty_token,
+        }
+    }
+}
+
+/// As bytes.
+pub fn to_bytes<T: Serialize>(message: &T) -> Result<Vec<u8>, BackendError> {
+    postcard::to_stdvec(message).map_err(|error| BackendError(error.to_string()))
+}
+
+/// From bytes.
+pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BackendError> {
+    postcard::from_bytes(bytes).map_err(|error| BackendError(error.to_string()))
+}
