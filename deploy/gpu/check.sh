@@ -3,8 +3,9 @@
 #
 #   deploy/gpu/check.sh RELEASE LIBTORCH [DEVICE]
 #
-# RELEASE is the folder of a release build, with reeve-pod and examples/{article,measure}
-# (cargo build --release -p reeve-pod -p reeve-classifier --bins --examples); LIBTORCH the folder
+# RELEASE is the folder of a release build, with reeve-pod, libreeve_torch.so and
+# examples/{article,measure} (cargo build --release -p reeve-pod -p reeve-torch --lib --bins
+# --examples); LIBTORCH the folder
 # `torch` of a Python's site-packages, or any libtorch 2.11 with CUDA. For each precision it prints
 # a line of JSON: how far answers are from the CPU's, and texts a second. It fails if fp32 differs
 # by more than 1e-4, or if there is no GPU.

@@ -448,6 +448,16 @@ fn a_server_of_kserve_is_asked_like_a_pod() {
         assert_eq!(answer.at(&format!("/results/{at}/score")), 0.875);
     }
     assert_eq!(answer.at("/governance/region"), "eu-west");
+    // It explains nothing, and so is not asked to.
+    let explainer = world.client(&world.new_key(&world.eu.id, &["classify", "explain"]).unwrap());
+    let mut explained = body.clone();
+    explained["explain"] = true.into();
+    let refused = wait_until("the key is known", Duration::from_secs(5), || {
+        answer = Some(explainer.post("/v1/classify", &explained)?);
+        Ok(answer.as_ref().is_some_and(|seen| seen.status == 503))
+    });
+    refused.unwrap_or_else(|why| panic!("{why}: {answer:?}"));
+    assert_eq!(answer.unwrap().at("/code"), "no-pod-in-permitted-region");
     // What is governed is governed there too: the American tenant may not go where it stands.
     assert_eq!(world.client(&world.us).post("/v1/classify", &body).unwrap().status, 403);
 }

@@ -243,9 +243,13 @@ impl Model {
         self.engine.bytes(self.runtime.workers.get()).saturating_add(explainer)
     }
 
-    /// A copy of the network that has gradients.
+    /// A copy of the network that has gradients; where none is to be had, the one that is served,
+    /// whose answers are explained by leaving tokens out.
     pub(crate) fn explaining(&self) -> Result<Classifier, LoadError> {
-        self.engine.explaining()
+        self.engine.explaining().or_else(|error| {
+            tracing::warn!(%error, "no gradients: answers are explained by leaving tokens out");
+            self.engine.classifier()
+        })
     }
 
     /// What it computes with, and how far that is from fp32.

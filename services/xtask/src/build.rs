@@ -33,15 +33,16 @@ impl Profile {
     }
 }
 
-/// Builds the three programs.
+/// What is shipped: three programs, and libtorch for pods.
+pub(crate) const SHIPPED: [&str; 8] =
+    ["-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-torch", "-p", "reeve-trainer"];
+
+/// Builds what is shipped.
 pub(crate) fn programs(profile: Profile) -> anyhow::Result<()> {
     let arguments = match profile {
         // As the tests build it, so that nothing is built twice.
         Profile::Dev => vec!["build", "--locked", "--workspace"],
-        Profile::Release => {
-            let packages = ["-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"];
-            ["build", "--locked", "--release"].into_iter().chain(packages).collect()
-        }
+        Profile::Release => ["build", "--locked", "--release"].into_iter().chain(SHIPPED).collect(),
     };
     println!("programs: cargo {}", arguments.join(" "));
     openly(command("cargo", &arguments))

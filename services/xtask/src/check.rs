@@ -163,7 +163,7 @@ fn deny() -> anyhow::Result<Outcome> {
 
 /// The console in a real browser, against an instance of its own.
 fn console() -> anyhow::Result<Outcome> {
-    cargo("console", &["build", "-p", "reeve-cli", "-p", "reeve-pod", "-p", "reeve-trainer"])?;
+    cargo("console", &["build"].into_iter().chain(build::SHIPPED).collect::<Vec<_>>())?;
     let data = std::env::temp_dir().join(format!("reeve-console-{}", std::process::id()));
     fs::create_dir_all(&data)?;
     let solver = solver::install().is_ok();

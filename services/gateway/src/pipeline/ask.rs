@@ -12,7 +12,7 @@ use reeve_protocol::warrant::{Claims, Priority, USUAL_WEIGHT};
 use super::{forward::Failure, redact::Clean, transfer};
 use crate::{
     Gate,
-    pods::{self, Chosen, Errand, InFlight, Member, Missed, send},
+    pods::{self, Chosen, Errand, InFlight, Member, Missed, Speaks, send},
 };
 
 /// How many processes are asked before the call fails. Inference changes nothing, so asking another
@@ -33,7 +33,8 @@ pub(super) struct Answered<T> {
 }
 
 /// One call's way through the pods.
-struct Course<'a> {
+struct Course<'a, 'e, T> {
+    errand: &'a Errand<'e, T>,
     gate: &'a Gate,
     clean: &'a Clean,
     model: &'a ModelFacts,
@@ -52,7 +53,8 @@ pub(super) async fn ask<T>(
 ) -> Result<Answered<T>, Failure> {
     let plan = clean.from.snapshot.engine.plan(&clean.from.tenant.plan);
     let failure = Failure { code: Code::NoPodInPermittedRegion, asked: None };
-    let mut course = Course { gate, clean, model, tried: Vec::new(), lost: Vec::new(), failure };
+    let mut course =
+        Course { errand, gate, clean, model, tried: Vec::new(), lost: Vec::new(), failure };
     gate.retries.deposit();
     let mut hedge_after = plan.and_then(Plan::hedge_after);
     let mut under_way = FuturesUnordered::new();
@@ -99,7 +101,7 @@ pub(super) async fn ask<T>(
     }
 }
 
-impl Course<'_> {
+impl<T> Course<'_, '_, T> {
     /// The next process to ask; none, with the reason in `failure`, if there is none or no time.
     async fn next(&mut self) -> Option<Chosen> {
         let Self { gate, clean, .. } = self;
@@ -108,8 +110,9 @@ impl Course<'_> {
             let (permitted, now) = (&clean.decision.permitted, gate.clock.monotonic());
             let digest = &self.model.digest;
             let entropy = gate.entropy.as_ref();
+            let wanted = |speaks| speaks == Speaks::Reeve || self.errand.plain_too;
             let choose = |tried: &[Arc<Member>]| {
-                pods::choose(&snapshot.pods, digest, permitted, tried, now, entropy)
+                pods::choose(&snapshot.pods, digest, permitted, &wanted, tried, now, entropy)
             };
             // One whose connection broke is asked again where there is no other.
             let chosen = choose(&self.tried).or_else(|| {

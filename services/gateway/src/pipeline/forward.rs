@@ -62,9 +62,10 @@ async fn classify(gate: &Gate, named: &Named) -> Result<Inferred, Failure> {
     let errand = Errand {
         model: clean.model.facts.name.as_str(),
         decision: clean.from.head.id.to_string(),
+        // Other servers of the protocol explain nothing.
+        plain_too: lengths.is_none(),
         body: &|speaks| match speaks {
             Speaks::Reeve => Some(body.clone()),
-            // Other servers of the protocol explain nothing.
             Speaks::Plain => lengths.is_none().then(|| Bytes::from(plain::request(&request))),
         },
         read: &|speaks, bytes| match speaks {

@@ -144,7 +144,7 @@ async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextRespo
     let here = std::slice::from_ref(&besides.region);
     let (pods, now) = (&besides.snapshot.pods, gate.clock.monotonic());
     let entropy = gate.entropy.as_ref();
-    let Some(chosen) = pods::choose(pods, &facts.digest, here, &[], now, entropy) else {
+    let Some(chosen) = pods::choose(pods, &facts.digest, here, &|_| true, &[], now, entropy) else {
         return (None, Err(Code::NoPodInPermittedRegion));
     };
     let (items, labels) = (besides.best.len(), &besides.mirror.labels);
@@ -152,6 +152,7 @@ async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextRespo
     let errand = Errand {
         model: facts.name.as_str(),
         decision: besides.decision.to_string(),
+        plain_too: true,
         body: &|speaks| match speaks {
             Speaks::Reeve => Some(own.clone()),
             Speaks::Plain => Some(other.clone()),

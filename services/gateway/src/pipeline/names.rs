@@ -74,6 +74,7 @@ async fn find(
         model: model.facts.name.as_str(),
         decision: clean.from.head.id.to_string(),
         // Other servers of the protocol find no names.
+        plain_too: false,
         body: &|speaks| (speaks == Speaks::Reeve).then(|| body.clone()),
         read: &|_, bytes| NamesResponse::parse(bytes, &lengths),
         most: ANSWER_LIMIT_PER_TEXT.saturating_mul(lengths.len().max(1)),

@@ -12,14 +12,15 @@ pub(crate) struct Chosen {
     pub(crate) member: Arc<Member>,
 }
 
-/// Chooses a process that serves `model` in one of `permitted`, leaving out those that were `tried`:
-/// of two at random the one with less load (Mitzenmacher, The Power of Two Choices), so that
+/// Chooses a process that serves `model` in one of `permitted` and speaks as is `wanted`, leaving out
+/// those that were `tried`: of two at random the one with less load (Mitzenmacher, The Power of Two Choices), so that
 /// gateways that know nothing of each other do not all run to the same one. Regions that are not
 /// permitted are never looked at.
 pub(crate) fn choose(
     pods: &[Arc<PodState>],
     model: &Digest,
     permitted: &[Region],
+    wanted: &dyn Fn(Speaks) -> bool,
     tried: &[Arc<Member>],
     now: Duration,
     entropy: &dyn Entropy,
@@ -30,7 +31,7 @@ pub(crate) fn choose(
         .filter(|state| permitted.contains(&state.pod.region))
         .filter(|state| !state.pod.draining && state.pod.models.contains(model));
     for state in serving {
-        let Some(speaks) = state.speaks() else { continue };
+        let Some(speaks) = state.speaks().filter(|speaks| wanted(*speaks)) else { continue };
         for member in state.members().iter() {
             if member.is_open(now) && !tried.iter().any(|tried| Arc::ptr_eq(tried, member)) {
                 let (state, member) = (Arc::clone(state), Arc::clone(member));
@@ -90,7 +91,8 @@ mod tests {
         let eu = [Region::new("eu-west").unwrap()];
         let entropy = SeededEntropy::new(1);
         let of = |model: &Digest, tried: &[Arc<Member>]| {
-            choose(&pods, model, &eu, tried, NOW, &entropy).map(|c| c.state.pod.id.to_string())
+            choose(&pods, model, &eu, &|_| true, tried, NOW, &entropy)
+                .map(|c| c.state.pod.id.to_string())
         };
         assert!(of(&model, &[]).is_none(), "nothing is healthy yet");
         pods[1].members()[0].note(true);
@@ -112,7 +114,7 @@ mod tests {
         let mut counts = std::collections::BTreeMap::<String, u32>::new();
         let under_way: Vec<_> = (0..3).map(|_| pods[0].members()[0].begin(NOW)).collect();
         for _ in 0..600 {
-            let chosen = choose(&pods, &model, &eu, &[], NOW, &entropy).unwrap();
+            let chosen = choose(&pods, &model, &eu, &|_| true, &[], NOW, &entropy).unwrap();
             *counts.entry(chosen.state.pod.id.to_string()).or_default() += 1;
         }
         // The loaded one is the lesser of no pair.
@@ -121,9 +123,12 @@ mod tests {
         drop(under_way);
         pods[1].members()[0].had_no_room(NOW);
         pods[2].members()[0].had_no_room(NOW);
-        let chosen = choose(&pods, &model, &eu, &[], NOW, &entropy).unwrap();
+        let chosen = choose(&pods, &model, &eu, &|_| true, &[], NOW, &entropy).unwrap();
         assert_eq!(chosen.state.pod.id.as_str(), "a", "the others rest");
         pods[0].members()[0].note(false);
-        assert!(choose(&pods, &model, &eu, &[], NOW, &entropy).is_some(), "better than nobody");
+        assert!(
+            choose(&pods, &model, &eu, &|_| true, &[], NOW, &entropy).is_some(),
+            "better than nobody"
+        );
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Errand<'a, T> {
     pub(crate) model: &'a str,
     /// The call's id.
     pub(crate) decision: String,
+    /// Whether those can be asked this who speak nothing but the protocol.
+    pub(crate) plain_too: bool,
     /// The body, for those who speak so; none if they cannot be asked this.
     pub(crate) body: &'a dyn Fn(Speaks) -> Option<Bytes>,
     /// Reads an answer.

@@ -11,3 +11,4 @@ mod changing;
 mod fairness;
 mod pod;
 mod serving;
+mod torch;

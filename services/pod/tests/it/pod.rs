@@ -2,7 +2,7 @@
 
 use std::{
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
     thread,
     time::{Duration, Instant},
@@ -12,7 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use reeve_classifier::{Bundle, Card, Dataset, Device, Optimizer, Recipe, fit};
+use reeve_classifier::{Bundle, Card, Dataset, Device, Library};
 use reeve_domain::{Digest, Entropy as _, Region, SystemEntropy, TenantId, Timestamp};
 use reeve_protocol::{
     keys::write_key_pair,
@@ -21,6 +21,7 @@ use reeve_protocol::{
     text::TextRequest,
     warrant::{Claims, Priority, USUAL_WEIGHT, WARRANT_HEADER, WarrantSigner},
 };
+use reeve_torch::{Optimizer, Recipe, fit};
 
 pub(crate) struct Pod {
     pub(crate) dir: tempfile::TempDir,
@@ -52,12 +53,12 @@ impl Reply {
 }
 
 pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle {
-    let mut csv = String::from("text,label\n");
-    for n in 0..40 {
-        csv += &format!("where is parcel {n} of the courier,delivery\n");
-        csv += &format!("the invoice {n} shows a wrong amount,billing\n");
-    }
-    let recipe = Recipe {
+    train_by(dir, (name, version), Recipe { seed, ..recipe() })
+}
+
+/// A small network, quickly trained.
+pub(crate) fn recipe() -> Recipe {
+    Recipe {
         epochs: 4,
         learning_rate: 0.02,
         optimizer: Optimizer::Adam,
@@ -67,10 +68,17 @@ pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle 
         max_tokens: 12,
         vocabulary: 1000,
         unknown_share: 0.05,
-        seed,
         ..Recipe::default()
-    };
-    reeve_classifier::set_threads(1);
+    }
+}
+
+pub(crate) fn train_by(dir: &Path, (name, version): (&str, &str), recipe: Recipe) -> Bundle {
+    let mut csv = String::from("text,label\n");
+    for n in 0..40 {
+        csv += &format!("where is parcel {n} of the courier,delivery\n");
+        csv += &format!("the invoice {n} shows a wrong amount,billing\n");
+    }
+    reeve_torch::set_threads(1);
     let data = Dataset::parse(csv.as_bytes()).unwrap();
     let fitted = fit(&data, &recipe, Device::Cpu, |_| ()).unwrap();
     let card = Card {
@@ -87,6 +95,11 @@ pub(crate) fn train(dir: &Path, name: &str, version: &str, seed: u64) -> Bundle 
         ..Card::default()
     };
     Bundle::write(dir, fitted.into_parts(card)).unwrap()
+}
+
+/// libtorch for pods, where cargo puts what tests link.
+fn library() -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(Library::file_name())
 }
 
 /// A bundle under another name.
@@ -125,6 +138,7 @@ impl Pod {
             .arg(&public)
             .arg("--record-inputs")
             .arg(dir.path().join("inputs"))
+            .env("REEVE_POD_TORCH", library())
             .args(more)
             .spawn()
             .unwrap();

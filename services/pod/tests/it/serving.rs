@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reeve_classifier::{Classifier, Device};
+use reeve_classifier::Device;
 use reeve_domain::{Digest, Region};
 use reeve_protocol::{
     text::TextResponse,
@@ -27,7 +27,7 @@ const TEXTS: [&str; 5] = [
 #[test]
 fn answers_are_the_bundle_s_own_alone_together_and_at_once() {
     let pod = Pod::start(&["--workers", "2", "--max-batch", "8", "--precision", "fp32"]);
-    let classifier = Classifier::load(&pod.bundle, Device::Cpu).unwrap();
+    let classifier = reeve_torch::load(&pod.bundle, Device::Cpu).unwrap();
     let check = |texts: &[&str], reply: &Reply| {
         assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
         let answer = TextResponse::parse(&reply.body, texts.len()).unwrap();

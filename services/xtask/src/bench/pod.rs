@@ -79,8 +79,7 @@ pub(super) struct Work {
 
 /// Measures.
 pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures> {
-    let build =
-        ["build", "--release", "-p", "reeve-protocol", "-p", "reeve-classifier", "--examples"];
+    let build = ["build", "--release", "-p", "reeve-protocol", "-p", "reeve-torch", "--examples"];
     quietly(command("cargo", &build), &scratch.join("examples.txt"))?;
     let mut works = vec![make(("64 tokens", 6), &scratch.join("article"), None)?];
     match clinc_lengths(scratch)? {
