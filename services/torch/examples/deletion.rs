@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use reeve_classifier::{Bundle, Classifier, Dataset, Device, ExplainSettings};
+use reeve_classifier::{Bundle, Dataset, Device, ExplainSettings};
 use reeve_torch::set_threads;
 use serde_json::json;
 

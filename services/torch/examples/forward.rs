@@ -3,7 +3,7 @@
 //! `int8`, or `libtorch` for what PyTorch computes in fp32. Prints texts a second by batch size as
 //! one line of JSON. Each worker is a thread, as in the pod.
 
-use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, thread, time::Duration};
 
 use reeve_classifier::{Arithmetic, Bundle, Classifier, Device, Engine, Serving};
 use reeve_domain::{Clock as _, SystemClock};
