@@ -29,7 +29,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 #[expect(unsafe_code, reason = "the name is what the other side looks for")]
 // SAFETY: nothing else in a process is called so.
 #[unsafe(no_mangle)]
-static reeve_torch_release: u64 = message::release();
+static reeve_torch_release: [u8; message::release().len()] = message::release();
 
 /// [`message::Call`].
 ///

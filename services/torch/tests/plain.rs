@@ -1,7 +1,5 @@
 //! The plain computation, which faster ones are held against when a model is loaded, is libtorch's.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use proptest::prelude::*;
 use reeve_classifier::{
     Arithmetic, Backend as _, Device, Encoded, Plain, Readout, Source,

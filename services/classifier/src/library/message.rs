@@ -10,7 +10,7 @@ use crate::{
 
 /// The function that the library exports, a [`Call`].
 pub const CALL: &[u8] = b"reeve_torch_call";
-/// The variable that the library exports, a [`u64`]: which messages it understands.
+/// The variable that the library exports, a C string: which messages it understands.
 pub const RELEASE: &[u8] = b"reeve_torch_release";
 
 /// Gives `length` bytes at `request` to the library, which hands the bytes of its answer to `reply`,
@@ -25,17 +25,15 @@ pub type Call = unsafe extern "C" fn(
 pub type Reply =
     unsafe extern "C" fn(context: *mut std::ffi::c_void, answer: *const u8, length: usize);
 
-/// A number for this release and this form of the messages (FNV-1a).
-pub const fn release() -> u64 {
-    /// Changes with the messages.
-    const FORM: u8 = 1;
-    let mut bytes = env!("CARGO_PKG_VERSION").as_bytes();
-    let mut hash = 0xcbf2_9ce4_8422_2325 ^ FORM as u64;
-    while let [first, rest @ ..] = bytes {
-        hash = (hash ^ *first as u64).wrapping_mul(0x0000_0100_0000_01b3);
-        bytes = rest;
+/// This release and the number of this form of the messages, which changes with them; a C string.
+const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "/1\0");
+
+/// What [`RELEASE`] is in a library of this release.
+pub const fn release() -> [u8; FORM.len()] {
+    match FORM.as_bytes().first_chunk() {
+        Some(bytes) => *bytes,
+        None => [0; FORM.len()],
     }
-    hash
 }
 
 /// What can be asked.

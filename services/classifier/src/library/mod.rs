@@ -7,7 +7,7 @@
 pub mod message;
 
 use std::{
-    ffi::c_void,
+    ffi::{CStr, c_char, c_void},
     path::{Path, PathBuf},
     slice,
 };
@@ -66,12 +66,12 @@ fn open(path: &Path) -> Result<Opened, String> {
         reason = "a library's initialisers run when it is loaded, and what it exports is taken at \
                   its word"
     )]
-    // SAFETY: the operator names the file. Its initialisers are libtorch's. Its number is read
-    // before anything is called, and only one of this very release has it.
+    // SAFETY: the operator names the file. Its initialisers are libtorch's. Its release is read
+    // before anything is called; what has a variable of that name ends it with a zero.
     unsafe {
         let library = libloading::Library::new(path).map_err(said)?;
-        let release = **library.get::<*const u64>(message::RELEASE).map_err(said)?;
-        if release != message::release() {
+        let release = library.get::<*const c_char>(message::RELEASE).map_err(said)?;
+        if CStr::from_ptr(*release).to_bytes_with_nul() != message::release() {
             return Err("it is of another release".to_owned());
         }
         let call = *library.get::<Call>(message::CALL).map_err(said)?;
