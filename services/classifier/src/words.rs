@@ -4,16 +4,34 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Words by their ids, and what stands for several words.
+/// Words by their ids, and what stands for several words. What is looked up does not change what is
+/// kept, so a hash that could be foreseen (foldhash) does no harm.
 #[derive(Debug)]
 pub(crate) struct Words {
-    ids: HashMap<Box<str>, u32>,
+    /// Those of up to [`SHORT`] bytes, as [`Word::short`]: one line of a cache tells.
+    short: HashMap<u128, u32, FixedState>,
+    long: HashMap<Box<str>, u32, FixedState>,
     unknown: u32,
     /// Tokens that are looked for in the text as it is, the longest first. All begin with `[`.
     special: Vec<(Box<str>, u32)>,
+}
+
+/// Bits of a short word.
+const SHORT: u32 = u128::BITS;
+
+/// A word of letters, as far as it was read.
+#[derive(Default)]
+struct Word {
+    /// Its first bytes, the first lowest: no word holds a zero.
+    short: u128,
+    /// Where the next goes.
+    bits: u32,
+    /// All of it, once it is longer.
+    long: String,
 }
 
 /// The part of `tokenizer.json` that decides.
@@ -45,7 +63,7 @@ struct Model {
 /// What a character is to the tokenizer.
 enum Class {
     /// A letter of a word, as it is in the vocabulary.
-    Letter(char),
+    Letter(u8),
     /// A word by itself.
     Alone(char),
     /// Three full stops.
@@ -59,13 +77,51 @@ enum Class {
 /// Full-width forms of `!` to `~` begin here.
 const FULL_WIDTH: u32 = 0xFF01;
 
+impl Word {
+    fn push(&mut self, letter: u8) {
+        if self.bits < SHORT {
+            self.short |= u128::from(letter).unbounded_shl(self.bits);
+            self.bits = self.bits.saturating_add(u8::BITS);
+            return;
+        }
+        if self.long.is_empty() {
+            self.long.extend(self.short.to_le_bytes().map(char::from));
+        }
+        self.long.push(letter.into());
+    }
+
+    /// Ends the word, if one was begun.
+    fn end(&mut self, words: &Words, ids: &mut Vec<u32>) {
+        if self.bits == 0 {
+            return;
+        }
+        let id = if self.long.is_empty() {
+            words.short.get(&self.short)
+        } else {
+            words.long.get(self.long.as_str())
+        };
+        ids.push(id.copied().unwrap_or(words.unknown));
+        (self.short, self.bits) = (0, 0);
+        self.long.clear();
+    }
+}
+
+/// A short word's bytes, the first lowest. One with a zero is none: texts are read without it.
+fn short(word: &str) -> Option<u128> {
+    if word.contains('\0') {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
+    Some(u128::from_le_bytes(bytes))
+}
+
 /// None for a character that is left to the library.
 fn class(c: char) -> Option<Class> {
     Some(match c {
-        'a'..='z' => Class::Letter(c),
+        'a'..='z' | 'A'..='Z' => Class::Letter(u8::try_from(c).ok()?.to_ascii_lowercase()),
         ' ' | '\t' | '\n' | '\r' | '\u{3000}' => Class::Space,
-        'A'..='Z' => Class::Letter(c.to_ascii_lowercase()),
-        '0'..='9' => Class::Letter('0'),
+        '0'..='9' => Class::Letter(b'0'),
         '!'..='~' => Class::Alone(c),
         '\0'..='\u{7f}' => Class::Nothing,
         '\u{4E00}'..='\u{9FFF}' => Class::Alone(c),
@@ -101,26 +157,32 @@ impl Words {
         let mut special: Vec<(Box<str>, u32)> =
             file.added_tokens.into_iter().map(|token| (token.content, token.id)).collect();
         special.sort_by_key(|(content, _)| std::cmp::Reverse(content.len()));
-        Some(Self { ids: vocab, unknown, special })
+        let mut words = Self {
+            short: HashMap::with_capacity_and_hasher(vocab.len(), FixedState::default()),
+            long: HashMap::default(),
+            unknown,
+            special,
+        };
+        for (word, id) in vocab {
+            match short(&word) {
+                Some(short) => words.short.insert(short, id),
+                None => words.long.insert(word, id),
+            };
+        }
+        Some(words)
     }
 
     /// The ids of a text's tokens; none where the library must say.
     pub(crate) fn ids(&self, text: &str) -> Option<Vec<u32>> {
         let mut ids = Vec::with_capacity(text.len() / 4);
-        let mut word = String::new();
-        let end = |word: &mut String, ids: &mut Vec<u32>| {
-            if !word.is_empty() {
-                ids.push(self.id(word));
-                word.clear();
-            }
-        };
+        let mut word = Word::default();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             if c == '['
                 && let Some((content, id)) =
                     self.special.iter().find(|(content, _)| rest.starts_with(&**content))
             {
-                end(&mut word, &mut ids);
+                word.end(self, &mut ids);
                 ids.push(*id);
                 rest = rest.get(content.len()..)?;
                 continue;
@@ -128,25 +190,26 @@ impl Words {
             match class(c)? {
                 Class::Letter(letter) => word.push(letter),
                 Class::Nothing => {}
-                Class::Space => end(&mut word, &mut ids),
+                Class::Space => word.end(self, &mut ids),
                 Class::Alone(c) => {
-                    end(&mut word, &mut ids);
-                    word.push(c);
-                    end(&mut word, &mut ids);
+                    word.end(self, &mut ids);
+                    ids.push(self.alone(c));
                 }
                 Class::Ellipsis => {
-                    end(&mut word, &mut ids);
-                    ids.extend([self.id("."); 3]);
+                    word.end(self, &mut ids);
+                    ids.extend([self.alone('.'); 3]);
                 }
             }
             rest = rest.get(c.len_utf8()..)?;
         }
-        end(&mut word, &mut ids);
+        word.end(self, &mut ids);
         Some(ids)
     }
 
-    fn id(&self, word: &str) -> u32 {
-        self.ids.get(word).copied().unwrap_or(self.unknown)
+    /// The id of a word of one character.
+    fn alone(&self, c: char) -> u32 {
+        let short = short(c.encode_utf8(&mut [0; 4]));
+        short.and_then(|short| self.short.get(&short)).copied().unwrap_or(self.unknown)
     }
 }
 
@@ -165,6 +228,7 @@ mod tests {
             "Refund my order, please! Order 1234 never came... it's [EMAIL_ADDRESS] (really).",
             "我的订单没有到，请退款。《合同》“好”",
             "a b c x-ray 00 000 0000 [ ] [iban_code] EMAIL_ADDRESS",
+            "incomprehensible incomprehensibly incomprehensibility Kraftfahrzeughaftpflicht",
         ];
         let json = learn_tokenizer(texts.into_iter(), 500, 1).unwrap();
         (Words::of(&json).unwrap(), Tokenizer::from_bytes(&json).unwrap())
@@ -199,7 +263,8 @@ mod tests {
                 "[一-龥，。！？、“”…—Ａ-ｚ０-９　 a-c0-9]{0,8}",
                 prop::sample::select(vec![
                     "[EMAIL_ADDRESS]", "[PAD]", "[UNK]", "[IBAN_CODE]", "[IBAN_CODE", "[[", "order",
-                    "[EMAIL_ADDRESS][PHONE_NUMBER]", "1234", "x-ray", "我的",
+                    "[EMAIL_ADDRESS][PHONE_NUMBER]", "1234", "x-ray", "我的", "incomprehensible",
+                    "Incomprehensibly", "incomprehensibility", "kraftfahrzeughaftpflicht",
                 ]).prop_map(str::to_owned),
             ], 0..8),
         ) {
