@@ -23,6 +23,14 @@ pub(crate) struct Words {
 /// Bits of a short word.
 const SHORT: u32 = u128::BITS;
 
+/// What a text is made of.
+enum Piece {
+    /// A short word.
+    Short(u128),
+    /// Something else, by its id.
+    Known(u32),
+}
+
 /// A word of letters, as far as it was read.
 #[derive(Default)]
 struct Word {
@@ -91,16 +99,16 @@ impl Word {
     }
 
     /// Ends the word, if one was begun.
-    fn end(&mut self, words: &Words, ids: &mut Vec<u32>) {
+    fn end(&mut self, words: &Words, pieces: &mut Vec<Piece>) {
         if self.bits == 0 {
             return;
         }
-        let id = if self.long.is_empty() {
-            words.short.get(&self.short)
+        pieces.push(if self.long.is_empty() {
+            Piece::Short(self.short)
         } else {
-            words.long.get(self.long.as_str())
-        };
-        ids.push(id.copied().unwrap_or(words.unknown));
+            let id = words.long.get(self.long.as_str());
+            Piece::Known(id.copied().unwrap_or(words.unknown))
+        });
         (self.short, self.bits) = (0, 0);
         self.long.clear();
     }
@@ -174,7 +182,17 @@ impl Words {
 
     /// The ids of a text's tokens; none where the library must say.
     pub(crate) fn ids(&self, text: &str) -> Option<Vec<u32>> {
-        let mut ids = Vec::with_capacity(text.len() / 4);
+        let pieces = self.pieces(text)?;
+        // By itself, so that the processor waits for many words' memory at the same time.
+        let id = |piece: &Piece| match piece {
+            Piece::Short(word) => self.short.get(word).copied().unwrap_or(self.unknown),
+            Piece::Known(id) => *id,
+        };
+        Some(pieces.iter().map(id).collect())
+    }
+
+    fn pieces(&self, text: &str) -> Option<Vec<Piece>> {
+        let mut pieces = Vec::with_capacity(text.len() / 4);
         let mut word = Word::default();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
@@ -182,35 +200,36 @@ impl Words {
                 && let Some((content, id)) =
                     self.special.iter().find(|(content, _)| rest.starts_with(&**content))
             {
-                word.end(self, &mut ids);
-                ids.push(*id);
+                word.end(self, &mut pieces);
+                pieces.push(Piece::Known(*id));
                 rest = rest.get(content.len()..)?;
                 continue;
             }
             match class(c)? {
                 Class::Letter(letter) => word.push(letter),
                 Class::Nothing => {}
-                Class::Space => word.end(self, &mut ids),
+                Class::Space => word.end(self, &mut pieces),
                 Class::Alone(c) => {
-                    word.end(self, &mut ids);
-                    ids.push(self.alone(c));
+                    word.end(self, &mut pieces);
+                    pieces.push(alone(c));
                 }
                 Class::Ellipsis => {
-                    word.end(self, &mut ids);
-                    ids.extend([self.alone('.'); 3]);
+                    word.end(self, &mut pieces);
+                    pieces.extend([alone('.'), alone('.'), alone('.')]);
                 }
             }
             rest = rest.get(c.len_utf8()..)?;
         }
-        word.end(self, &mut ids);
-        Some(ids)
+        word.end(self, &mut pieces);
+        Some(pieces)
     }
+}
 
-    /// The id of a word of one character.
-    fn alone(&self, c: char) -> u32 {
-        let short = short(c.encode_utf8(&mut [0; 4]));
-        short.and_then(|short| self.short.get(&short)).copied().unwrap_or(self.unknown)
-    }
+/// A word of one character.
+fn alone(c: char) -> Piece {
+    let mut bytes = [0; 16];
+    c.encode_utf8(&mut bytes);
+    Piece::Short(u128::from_le_bytes(bytes))
 }
 
 #[cfg(test)]
