@@ -15,8 +15,8 @@ use reeve_domain::Clock;
 /// How much lower the priority of workers is (nice(2)).
 #[cfg(target_os = "linux")]
 const LOWER: i32 = 5;
-/// A worker lets others go on after so long: some ten steps.
-const LET_READ: Duration = Duration::from_micros(300);
+/// A worker lets others go on after so long: some five steps.
+const LET_READ: Duration = Duration::from_micros(150);
 
 /// Said by a thread that reads calls.
 pub(crate) fn reads_calls() {
