@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command, time::Instant};
 use anyhow::{bail, ensure};
 
 use crate::{
-    build::Profile,
+    build::{self, Profile},
     place, regenerate, say, signals, solver,
     step::{command, openly, quietly},
     up::{Ports, Running},
