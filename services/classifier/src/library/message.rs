@@ -44,7 +44,7 @@ pub enum Request {
     /// As [`crate::Backend::network`].
     Network {
         /// What it is made of.
-        source: Made,
+        source: SourceBytes,
         /// Where to.
         device: Device,
         /// How precisely.
@@ -92,7 +92,7 @@ pub enum Answer {
 
 /// A [`Source`] as bytes.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Made {
+pub struct SourceBytes {
     /// In JSON, whose fields have names.
     architecture: String,
     /// A safetensors file.
@@ -102,15 +102,15 @@ pub struct Made {
     empty_token: i64,
 }
 
-/// A [`Made`] that was read, which a [`Source`] is borrowed from.
+/// What [`SourceBytes`] hold, to borrow a [`Source`] from.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OwnedSource {
     architecture: Architecture,
     weights: Weights,
-    made: Made,
+    bytes: SourceBytes,
 }
 
-impl Made {
+impl SourceBytes {
     /// Of a source.
     pub fn of(source: Source<'_>) -> Result<Self, BackendError> {
         let failed = |error: &dyn std::fmt::Display| BackendError(error.to_string());
@@ -124,25 +124,25 @@ impl Made {
     }
 
     /// Reads it back.
-    pub fn open(self) -> Result<Opened, BackendError> {
+    pub fn open(self) -> Result<OwnedSource, BackendError> {
         let failed = |error: &dyn std::fmt::Display| BackendError(error.to_string());
-        Ok(Opened {
+        Ok(OwnedSource {
             architecture: serde_json::from_str(&self.architecture).map_err(|e| failed(&e))?,
             weights: Weights::read(&self.weights).map_err(|e| failed(&e))?,
-            made: self,
+            bytes: self,
         })
     }
 }
 
-impl Opened {
+impl OwnedSource {
     /// The source that it was made of.
     pub fn source(&self) -> Source<'_> {
         Source {
             architecture: &self.architecture,
             weights: &self.weights,
-            script: self.made.script.as_deref(),
-            classes: self.made.classes,
-            empty_token: self.made.empty_token,
+            script: self.bytes.script.as_deref(),
+            classes: self.bytes.classes,
+            empty_token: self.bytes.empty_token,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use self::message::{Answer, Call, Made, Request};
+use self::message::{Answer, Call, Request, SourceBytes};
 use crate::{
     Arithmetic, Backend, BackendError, Device, Encoded, ExplainSettings, Integral, Network, Source,
 };
@@ -41,11 +41,6 @@ impl Library {
     /// What the file is called on this system.
     pub fn file_name() -> PathBuf {
         libloading::library_filename("reeve_torch").into()
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     fn opened(&self) -> Result<Opened, BackendError> {
@@ -128,7 +123,7 @@ impl Backend for Library {
         precision: Arithmetic,
     ) -> Result<Box<dyn Network>, BackendError> {
         let library = self.opened()?;
-        let request = Request::Network { source: Made::of(source)?, device, precision };
+        let request = Request::Network { source: SourceBytes::of(source)?, device, precision };
         match library.ask(&request)? {
             Answer::Network(number) => Ok(Box::new(Remote { library, number })),
             other => Err(unexpected(&other)),
