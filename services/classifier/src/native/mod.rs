@@ -20,7 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::arch::x86_64::{__m512, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{__cpuid, __m512, _MM_HINT_T0, _mm_prefetch, CpuidResult};
 
 use crate::{
     Activation, Architecture, Arithmetic, Body, Encoded, Readout, Weights, mean_of_windows,
@@ -66,6 +66,7 @@ enum Input {
 enum Recurrent {
     Fp32(avx512::fp32::Panels),
     Bf16(avx512::bf16::Panels),
+    FusedBf16(avx512::bf16_fma::Panels),
     Int8(avx512::int8::Panels),
     NarrowFp32(avx2::fp32::Panels),
     NarrowBf16(avx2::bf16::Panels),
@@ -77,34 +78,46 @@ enum Recurrent {
 pub(crate) enum Instructions {
     /// AVX-512, and for bf16 and 8-bit integers their products.
     Avx512,
+    /// AVX-512 for bf16, but products of fp32.
+    Avx512Fma,
     /// AVX2 and FMA, which all of the last ten years have.
     Avx2,
 }
 
 impl Instructions {
     /// All there are, the best first.
-    const ALL: [Self; 2] = [Self::Avx512, Self::Avx2];
+    const ALL: [Self; 3] = [Self::Avx512, Self::Avx512Fma, Self::Avx2];
 
     /// Whether this processor computes so with them.
     fn compute(self, precision: Arithmetic) -> bool {
+        let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
         match self {
             Self::Avx512 => {
-                let base =
-                    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-                base && match precision {
+                wide && match precision {
                     Arithmetic::Fp32 => true,
                     Arithmetic::Bf16 => is_x86_feature_detected!("avx512bf16"),
                     Arithmetic::Int8 => is_x86_feature_detected!("avx512vnni"),
                 }
             }
+            Self::Avx512Fma => wide && precision == Arithmetic::Bf16,
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
         }
     }
 
     /// The best that this processor has for a precision.
     pub(crate) fn best(precision: Arithmetic) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.compute(precision))
+        let is_slow = |one| {
+            one == Self::Avx512 && precision == Arithmetic::Bf16 && !products_of_bf16_are_fast()
+        };
+        Self::ALL.into_iter().find(|one| one.compute(precision) && !is_slow(*one))
     }
+}
+
+/// Whether the products of bf16 take no longer than others, as AMD's do.
+fn products_of_bf16_are_fast() -> bool {
+    let CpuidResult { ebx, edx, ecx, .. } = __cpuid(0);
+    let vendor = [ebx, edx, ecx].map(u32::to_le_bytes);
+    vendor.as_flattened() == b"AuthenticAMD"
 }
 
 /// One matrix of a PyTorch LSTM, `[4 × hidden, inputs]`, its rows in the order of the gates.
@@ -351,6 +364,7 @@ impl Direction {
         match &self.recurrent {
             Recurrent::Fp32(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::Bf16(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::FusedBf16(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::Int8(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::NarrowFp32(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::NarrowBf16(panels) => walk(panels, &inputs, form, backwards, between),
@@ -371,6 +385,7 @@ impl Recurrent {
             (Instructions::Avx512, Arithmetic::Int8) => {
                 Self::Int8(avx512::int8::Panels::new(matrix))
             }
+            (Instructions::Avx512Fma, _) => Self::FusedBf16(avx512::bf16_fma::Panels::new(matrix)),
             (Instructions::Avx2, Arithmetic::Fp32) => {
                 Self::NarrowFp32(avx2::fp32::Panels::new(matrix))
             }
@@ -387,6 +402,7 @@ impl Recurrent {
         match self {
             Self::Fp32(panels) => panels.bytes(),
             Self::Bf16(panels) => panels.bytes(),
+            Self::FusedBf16(panels) => panels.bytes(),
             Self::Int8(panels) => panels.bytes(),
             Self::NarrowFp32(panels) => panels.bytes(),
             Self::NarrowBf16(panels) => panels.bytes(),

@@ -68,24 +68,7 @@ impl Panels {
         self.0.iter().map(|panel| size_of_val(panel.weights.as_slice())).sum()
     }
 
-    #[target_feature(enable = "avx2,fma")]
-    fn step_here(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
-        let count = self.0.len().max(1);
-        let out = halves(out);
-        for (half, panel) in self.0.iter().enumerate() {
-            let texts = inputs.chunks(ROWS).zip(out.chunks_mut(count.saturating_mul(ROWS)));
-            for (group, (inputs, out)) in groups.iter_mut().zip(texts) {
-                match inputs.len() {
-                    3 => tile::<3>(panel, group, inputs, (half, count), out),
-                    2 => tile::<2>(panel, group, inputs, (half, count), out),
-                    _ => tile::<1>(panel, group, inputs, (half, count), out),
-                }
-            }
-        }
-        for group in groups {
-            std::mem::swap(&mut group.left, &mut group.next);
-        }
-    }
+    step!("avx2,fma");
 }
 
 #[inline]

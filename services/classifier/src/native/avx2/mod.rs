@@ -5,6 +5,30 @@ use std::arch::x86_64::{__m256, __m512};
 
 use super::Gates;
 
+/// One step of all texts, block after block: what the kernels here have in common.
+macro_rules! step {
+    ($features:literal) => {
+        #[target_feature(enable = $features)]
+        fn step_here(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
+            let count = self.0.len().max(1);
+            let out = halves(out);
+            for (half, panel) in self.0.iter().enumerate() {
+                let texts = inputs.chunks(ROWS).zip(out.chunks_mut(count.saturating_mul(ROWS)));
+                for (group, (inputs, out)) in groups.iter_mut().zip(texts) {
+                    match inputs.len() {
+                        3 => tile::<3>(panel, group, inputs, (half, count), out),
+                        2 => tile::<2>(panel, group, inputs, (half, count), out),
+                        _ => tile::<1>(panel, group, inputs, (half, count), out),
+                    }
+                }
+            }
+            for group in groups {
+                std::mem::swap(&mut group.left, &mut group.next);
+            }
+        }
+    };
+}
+
 pub(super) mod bf16;
 mod cell;
 pub(super) mod fp32;

@@ -78,26 +78,7 @@ impl Panels {
         self.0.iter().map(|panel| size_of_val(panel.weights.as_slice())).sum()
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    fn step_here(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
-        let blocks = self.0.len().max(1);
-        for (block, panel) in self.0.iter().enumerate() {
-            let texts = inputs.chunks(ROWS).zip(out.chunks_mut(blocks.saturating_mul(ROWS)));
-            for (group, (inputs, out)) in groups.iter_mut().zip(texts) {
-                match inputs.len() {
-                    6 => tile::<6>(panel, group, inputs, (block, blocks), out),
-                    5 => tile::<5>(panel, group, inputs, (block, blocks), out),
-                    4 => tile::<4>(panel, group, inputs, (block, blocks), out),
-                    3 => tile::<3>(panel, group, inputs, (block, blocks), out),
-                    2 => tile::<2>(panel, group, inputs, (block, blocks), out),
-                    _ => tile::<1>(panel, group, inputs, (block, blocks), out),
-                }
-            }
-        }
-        for group in groups {
-            std::mem::swap(&mut group.left, &mut group.next);
-        }
-    }
+    step!("avx512f,avx512bw,avx512vnni");
 }
 
 #[inline]
@@ -170,7 +151,7 @@ impl Steps for Panels {
 
     fn step(&self, groups: &mut [Group], inputs: &[&[Gates]], out: &mut [__m512]) {
         #[expect(unsafe_code, reason = "the processor was asked before anything was made for it")]
-        // SAFETY: `Native::new` makes these panels only where `supports` found these instructions.
+        // SAFETY: `Native::with` makes these panels only where there are these instructions.
         unsafe {
             self.step_here(groups, inputs, out);
         }
