@@ -12,7 +12,16 @@ static CUDA: OnceLock<Option<Library>> = OnceLock::new();
 /// where `libtorch_cuda.so` lies beside it, loading it registers the CUDA backend. That has to
 /// happen before libtorch is first asked about CUDA, so call this first.
 pub(crate) fn first() -> Device {
-    CUDA.get_or_init(|| {
+    let _loaded = cuda();
+    match tch::Device::cuda_if_available() {
+        tch::Device::Cuda(number) => Device::Cuda(number),
+        _ => Device::Cpu,
+    }
+}
+
+/// The CUDA half of libtorch, where there is one.
+pub(crate) fn cuda() -> Option<&'static Library> {
+    let load = || {
         #[expect(
             unsafe_code,
             reason = "loading a library runs its initialisers; libtorch's are \
@@ -21,11 +30,8 @@ pub(crate) fn first() -> Device {
         // SAFETY: the library is libtorch's own other half, from the same release and folder.
         let library = unsafe { Library::new("libtorch_cuda.so") };
         library.ok()
-    });
-    match tch::Device::cuda_if_available() {
-        tch::Device::Cuda(number) => Device::Cuda(number),
-        _ => Device::Cpu,
-    }
+    };
+    CUDA.get_or_init(load).as_ref()
 }
 
 /// As libtorch calls it.

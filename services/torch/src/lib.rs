@@ -8,6 +8,7 @@ mod export;
 mod gradients;
 mod network;
 mod script;
+mod stream;
 mod torch;
 mod train;
 
