@@ -143,6 +143,21 @@ impl Batch {
     }
 }
 
+/// The texts that go by themselves where more waits than a batch may have, so that they do not take as
+/// long as a full one: those that come before all of the tenant's that is furthest ahead, of tenants as
+/// far behind it as lets texts in between two steps ([`let_in`]).
+pub(crate) fn ahead(order: &mut Order, shape: Shape, now: Duration) -> Option<Batch> {
+    if order.len() <= shape.texts && order.tokens() <= shape.tokens {
+        return None;
+    }
+    let furthest = order.furthest()?.clone();
+    let is_its = |(_, item): &(Tag, &Item)| item.call.share.tenant == furthest;
+    let (start, _) = order.first(shape.window).find(is_its)?.0;
+    let last = start.checked_sub(1)?;
+    let hosts = Hosts { tenants: vec![furthest], priority: Priority::Interactive, last };
+    let_in(order, &hosts, shape, now)
+}
+
 /// A batch with the text that comes first in the order, so that nothing is passed over for ever,
 /// and those of the window that go best with it; at most `fair` texts.
 pub(crate) fn choose(order: &mut Order, shape: Shape, fair: usize) -> Option<Batch> {

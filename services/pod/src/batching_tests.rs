@@ -329,7 +329,7 @@ fn nobody_left_to_compute_fails_what_waits() {
 fn a_backlog_is_reckoned_in_time() {
     let queue = queue(1000);
     assert_eq!(queue.backlog(), Duration::ZERO);
-    queue.computed(100, Duration::from_millis(100), 2);
+    queue.computed(Some(100), Duration::from_millis(100), 2);
     let texts = (0..10).map(|_| text(1, 50)).collect();
     let answer = queue.submit(texts, &usual("acme"), Duration::MAX).unwrap();
     assert_eq!(queue.backlog(), Duration::from_millis(250));
@@ -364,7 +364,7 @@ fn who_is_far_behind_is_let_in_and_pays_for_it() {
     assert_eq!(let_in(&queue, &hosts), [2, 3]);
     assert_eq!(let_in(&queue, &hosts), NONE);
     // Six texts take 6 ms; the one that was let in took 10 for its one token.
-    queue.computed(384, Duration::from_millis(6), 1);
+    queue.computed(Some(384), Duration::from_millis(6), 1);
     let small = [(usual("small").tenant, 1)];
     queue.let_in_computed(&small, Duration::from_millis(10), 1);
     held.push(of(&queue, &usual("small"), 2));
@@ -375,6 +375,27 @@ fn who_is_far_behind_is_let_in_and_pays_for_it() {
         batches += 1;
     }
     assert!(batches < 4, "{batches}");
+}
+
+#[test]
+fn who_is_far_behind_waits_for_no_full_batch() {
+    let of_next = |queue: &Queue| {
+        let batch = queue.take(SIX).unwrap();
+        let ids: Vec<i64> = batch.items.iter().map(|item| item.text.ids[0]).collect();
+        (ids, batch.closed)
+    };
+    let queue = queue(1000);
+    let mut held = vec![flood(&queue, &usual("flood"), 100)];
+    assert_eq!(of_next(&queue), (vec![1; 6], Closed::Tokens));
+    held.push(of(&queue, &usual("small"), 2));
+    held.push(of(&queue, &usual("smaller"), 3));
+    assert_eq!(of_next(&queue), (vec![2, 3], Closed::LetIn));
+    assert_eq!(of_next(&queue), (vec![1; 6], Closed::Tokens));
+    // Where all have room in one batch they share it.
+    let queue = self::queue(1000);
+    held.push(flood(&queue, &usual("flood"), 4));
+    held.push(of(&queue, &usual("small"), 2));
+    assert_eq!(of_next(&queue), (vec![1, 2, 1, 1, 1], Closed::Drained));
 }
 
 #[test]

@@ -124,6 +124,12 @@ impl Order {
         self.flows.get(tenant).map_or(self.reached, |flow| flow.next.max(self.reached))
     }
 
+    /// The tenant that is furthest ahead, of those that have texts here.
+    pub(crate) fn furthest(&self) -> Option<&TenantId> {
+        let waiting = self.flows.iter().filter(|(_, flow)| flow.waiting > 0);
+        waiting.max_by_key(|(tenant, flow)| (flow.next, *tenant)).map(|(tenant, _)| tenant)
+    }
+
     /// The texts that would have come before `last`, in order, and for each where it begins and where
     /// its tenant's next one would.
     pub(crate) fn before(&self, last: u64) -> impl Iterator<Item = (Tag, &Item, u64)> {

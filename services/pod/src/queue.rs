@@ -13,7 +13,7 @@ use reeve_protocol::warrant::Priority;
 use tokio::sync::oneshot;
 
 use crate::{
-    batch::{Batch, Hosts, Shape, choose, let_in},
+    batch::{Batch, Hosts, Shape, ahead, choose, let_in},
     call::{Answer, Call, Item},
     order::{Order, Share},
 };
@@ -154,7 +154,7 @@ impl Queue {
             if order.first(shape.window).any(|(_, item)| given_up(item)) {
                 order.drop_if(given_up);
             }
-            batch = choose(order, shape, fair);
+            batch = ahead(order, shape, now).or_else(|| choose(order, shape, fair));
             if let Some(batch) = &mut batch
                 && priority == Priority::Interactive
             {
@@ -181,11 +181,14 @@ impl Queue {
         let_in(&mut self.waiting.lock().interactive, hosts, shape, now)
     }
 
-    /// Told by a worker how long it took for so many tokens, one of `workers`.
-    pub(crate) fn computed(&self, tokens: usize, took: Duration, workers: usize) {
-        let rate = number(tokens) * number(workers) / took.as_secs_f64().max(1e-6);
+    /// Told by a worker, one of `workers`, that it is done with a batch, and how long it took for so many
+    /// tokens; none if the batch was not a usual one ([`ahead`]).
+    pub(crate) fn computed(&self, tokens: Option<usize>, took: Duration, workers: usize) {
         let mut waiting = self.waiting.lock();
-        waiting.rate = if waiting.rate > 0.0 { 0.9 * waiting.rate + 0.1 * rate } else { rate };
+        if let Some(tokens) = tokens {
+            let rate = number(tokens) * number(workers) / took.as_secs_f64().max(1e-6);
+            waiting.rate = if waiting.rate > 0.0 { 0.9 * waiting.rate + 0.1 * rate } else { rate };
+        }
         waiting.running = waiting.running.saturating_sub(1);
         if waiting.running == 0 {
             waiting.interactive.rest();

@@ -8,7 +8,7 @@ use reeve_classifier::{Classifier, Encoded, ForwardError};
 use reeve_domain::{Clock, TenantId};
 
 use crate::{
-    batch::{Batch, Shape},
+    batch::{Batch, Closed, Shape},
     call::Item,
     cores::Cores,
     metrics::ModelMetrics,
@@ -71,6 +71,8 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
         let seen = Cell::new(bench.queue.urgent());
         let Some(batch) = bench.queue.take(bench.shape) else { continue };
         let (hosts, texts, tokens) = (batch.hosts(), batch.items.len(), batch.tokens);
+        // Few that go before a full batch have nobody let in.
+        let few = (batch.closed == Closed::LetIn).then(|| tokens_of(&batch));
         let (healthy, others) = (Cell::new(true), Cell::new(Duration::ZERO));
         let let_in = || {
             turns.give();
@@ -87,8 +89,13 @@ pub(crate) fn work<F: Forward, E: std::fmt::Display>(
                 turns.give_now();
             }
         };
-        let (well, took) = bench.pass(&forward, batch, &let_in);
-        bench.queue.computed(tokens, took.saturating_sub(others.get()), bench.workers);
+        let between: &dyn Fn() = if few.is_some() { &|| () } else { &let_in };
+        let (well, took) = bench.pass(&forward, batch, between);
+        if let Some(tenants) = &few {
+            bench.queue.let_in_computed(tenants, took, bench.workers);
+        }
+        let usual = few.is_none().then_some(tokens);
+        bench.queue.computed(usual, took.saturating_sub(others.get()), bench.workers);
         if !(well && healthy.get()) {
             tracing::error!(texts, "the network panicked; loading it again");
             forward = load().map_err(|error| Lost(error.to_string()))?;
