@@ -1,5 +1,9 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use parking_lot::Mutex;
 use reeve_domain::Origin;
 use reeve_ledger::Reader;
 use reeve_store::{Store, StoreError, audit};
@@ -44,12 +48,16 @@ pub enum IndexFailed {
 pub struct Indexer {
     store: Store,
     logs: Vec<(Origin, PathBuf)>,
+    /// A reader of each log, which knows where in its file it stopped: one that is opened anew reads
+    /// a segment from its first byte.
+    readers: Arc<Vec<Mutex<Option<Reader>>>>,
 }
 
 impl Indexer {
     /// An indexer of these logs; each name comes with the directory that holds the log.
     pub fn new(store: Store, logs: Vec<(Origin, PathBuf)>) -> Self {
-        Self { store, logs }
+        let readers = logs.iter().map(|_| Mutex::default()).collect();
+        Self { store, logs, readers: Arc::new(readers) }
     }
 
     /// The store.
@@ -68,13 +76,18 @@ impl Indexer {
     pub fn run_once(&self) -> Result<usize, IndexFailed> {
         let mut indexed = 0_usize;
         let mut failure = None;
-        for (origin, dir) in &self.logs {
+        for ((origin, dir), reader) in self.logs.iter().zip(&*self.readers) {
             if !dir.exists() {
                 continue;
             }
-            match self.index_log(origin, dir) {
+            let mut reader = reader.lock();
+            match self.index_log(origin, dir, &mut reader) {
                 Ok(new) => indexed = indexed.saturating_add(new),
-                Err(why) => failure = failure.or(Some(why)),
+                Err(why) => {
+                    // What was known of the files may be what is wrong.
+                    *reader = None;
+                    failure = failure.or(Some(why));
+                }
             }
         }
         failure.map_or(Ok(indexed), Err)
@@ -92,12 +105,21 @@ impl Indexer {
         self.run_once()
     }
 
-    fn index_log(&self, origin: &Origin, dir: &Path) -> Result<usize, IndexFailed> {
+    fn index_log(
+        &self,
+        origin: &Origin,
+        dir: &Path,
+        reader: &mut Option<Reader>,
+    ) -> Result<usize, IndexFailed> {
         let store_failed = |source| IndexFailed::Store { origin: origin.clone(), source };
         let log_failed = |reason: String| IndexFailed::Log { origin: origin.clone(), reason };
         let from = self.store.read(|c| audit::cursor(c, origin)).map_err(store_failed)?;
-        let reader = Reader::open(dir).map_err(|why| log_failed(why.to_string()))?;
-        let size = reader.size();
+        let reader = match reader {
+            Some(reader) => reader,
+            None => reader.insert(Reader::open(dir).map_err(|why| log_failed(why.to_string()))?),
+        };
+        let newest = reader.newest().map_err(|why| log_failed(why.to_string()))?;
+        let size = newest.size;
         if size < from {
             return Err(IndexFailed::Shorter { origin: origin.clone(), size, indexed: from });
         }

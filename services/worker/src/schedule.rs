@@ -20,7 +20,7 @@ pub struct Intervals {
     pub index: Duration,
     /// The longest pause while the store is away.
     pub index_at_most: Duration,
-    /// Verifying the logs from their first byte.
+    /// Verifying the logs from their first byte; less often where that takes long.
     pub verify: Duration,
     /// Looking for simulations and proofs that wait.
     pub simulate: Duration,
@@ -45,6 +45,9 @@ impl Default for Intervals {
         }
     }
 }
+
+/// Logs are verified in at most one in so many parts of the time.
+const VERIFYING: u32 = 20;
 
 /// What the worker works with, besides the store and the logs.
 pub struct Tools {
@@ -146,19 +149,22 @@ async fn verify(
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut trouble = Trouble::default();
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
             () = stopped(&mut shutdown) => return,
-            _ = ticks.tick() => {}
+            () = tokio::time::sleep(pause) => {}
         }
-        let (store, clock) = (indexer.store().clone(), Arc::clone(&clock));
+        let (store, at) = (indexer.store().clone(), Arc::clone(&clock));
         let evidence = evidence.clone();
-        match blocking(move || verification::verify_all(&store, &*clock, &evidence)).await {
+        let begun = clock.monotonic();
+        match blocking(move || verification::verify_all(&store, &*at, &evidence)).await {
             Some(result) => trouble.tell("verification", result),
             None => return,
         }
+        // A log grows, and is verified from its first byte.
+        let took = clock.monotonic().saturating_sub(begun);
+        pause = every.max(took.saturating_mul(VERIFYING));
     }
 }
 

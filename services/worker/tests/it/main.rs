@@ -55,6 +55,22 @@ fn a_log_is_indexed_to_its_end_and_followed() {
 }
 
 #[test]
+fn what_was_indexed_is_not_read_again() {
+    let world = World::on_sqlite();
+    let (ledger, indexer) = (world.ledger(), world.indexer());
+    world.append(&ledger, 0..20);
+    assert_eq!(indexer.run_once().unwrap(), 20);
+    world.damage_first_entry();
+    world.append(&ledger, 20..23);
+    assert_eq!(indexer.run_once().unwrap(), 3);
+    // One that begins anew has to go through the file, and meets the damage.
+    world.append(&ledger, 23..24);
+    let failed = world.indexer().run_once();
+    assert!(matches!(failed, Err(IndexFailed::Log { .. })), "{failed:?}");
+    assert_eq!(indexer.run_once().unwrap(), 1);
+}
+
+#[test]
 fn a_crash_between_batches_counts_nothing_twice() {
     let world = World::on_sqlite();
     let ledger = world.ledger();

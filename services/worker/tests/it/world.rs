@@ -138,6 +138,15 @@ impl World {
         rows.iter().map(|row| row.refusals).sum()
     }
 
+    /// Flips one byte of the log's first entry.
+    pub(crate) fn damage_first_entry(&self) {
+        let segment = self.log_dir().join(format!("segments/{:020}.log", 0));
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let header = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+        bytes[header + 40] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+    }
+
     /// Flips one byte in the middle of the largest file of the log, which holds the entries.
     pub(crate) fn damage(&self) {
         let mut files = vec![self.log_dir()];
