@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,26 @@ pub enum Record {
 }
 
 impl Record {
+    /// Reads a leaf, as `serde_json::from_slice` does, but in half the time: of a record whose `type`
+    /// may stand anywhere, serde keeps all fields before it looks which they should be.
+    pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Tagged<'a> {
+            #[serde(borrow, rename = "type")]
+            kind: Cow<'a, str>,
+        }
+        // What nobody asks for is passed over unread, hence the look at all of it.
+        let Ok(text) = std::str::from_utf8(bytes) else { return serde_json::from_slice(bytes) };
+        let Tagged { kind } = serde_json::from_str(text)?;
+        Ok(match &*kind {
+            "intent" => Self::Intent(serde_json::from_str(text)?),
+            "outcome" => Self::Outcome(serde_json::from_str(text)?),
+            "refusal" => Self::Refusal(serde_json::from_str(text)?),
+            // Rare, or unknown.
+            _ => serde_json::from_str(text)?,
+        })
+    }
+
     /// The record's `type`.
     pub const fn kind(&self) -> &'static str {
         match self {

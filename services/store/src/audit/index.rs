@@ -61,17 +61,31 @@ pub fn index(c: &mut Connection, origin: &Origin, leaves: &[Leaf]) -> Result<usi
         rows.push(row);
     }
     join_calls(c, origin, &mut rows)?;
-    for chunk in rows.chunks(ROWS_IN_A_STATEMENT) {
-        on_backend!(c, inner => diesel::insert_into(audit_event::table)
-            .values(chunk)
-            .execute(inner))?;
-    }
+    insert(c, &rows)?;
     usage::roll_up(c, &rows_of_usage(&rows, new))?;
     observation::roll_up(c, new.iter().filter_map(|leaf| leaf.record.as_ref().ok()))?;
     diesel::update(ledger_cursor::table.find(origin.as_str()))
         .set(ledger_cursor::next_index.eq(signed(expected)?))
         .execute(c)?;
     Ok(new.len())
+}
+
+/// SQLite is here, so that a statement that is prepared once and run for each row costs less than a new
+/// one of many rows; PostgreSQL is far.
+fn insert(c: &mut Connection, rows: &[Row]) -> Result<(), StoreError> {
+    match c {
+        Connection::Sqlite(inner) => {
+            for row in rows {
+                diesel::insert_into(audit_event::table).values(row).execute(inner)?;
+            }
+        }
+        Connection::Postgres(inner) => {
+            for chunk in rows.chunks(ROWS_IN_A_STATEMENT) {
+                diesel::insert_into(audit_event::table).values(chunk).execute(inner)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes two indexers of one log wait for each other, and reads where it stands.

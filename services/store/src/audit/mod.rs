@@ -121,7 +121,7 @@ impl Leaf {
     /// [`EventKind::Malformed`], with the reason and the beginning of its text.
     pub fn parse(index: u64, hash: [u8; 32], bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        match serde_json::from_slice::<Record>(bytes) {
+        match Record::from_json(bytes) {
             Ok(record) => Self {
                 index,
                 hash,

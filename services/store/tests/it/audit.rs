@@ -224,7 +224,29 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     /// However the log is cut into batches, and whichever of them come twice.
-    #[test]
+    /// Records, and what is left of each when a byte is another one or the rest is missing.
+#[test]
+fn records_are_read_as_serde_reads_them() {
+    for record in story() {
+        let bytes = serde_json::to_vec(&record).unwrap();
+        assert_eq!(Record::from_json(&bytes).unwrap(), record);
+        for at in 0..bytes.len() {
+            let cut = bytes[..at].to_vec();
+            let changed = [b'"', b'x', b'1', 0xff].map(|byte| {
+                let mut changed = bytes.clone();
+                changed[at] = byte;
+                changed
+            });
+            for bytes in changed.into_iter().chain([cut]) {
+                let expected = serde_json::from_slice::<Record>(&bytes).ok();
+                let text = String::from_utf8_lossy(&bytes);
+                assert_eq!(Record::from_json(&bytes).ok(), expected, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
     fn batches_do_not_matter(cuts in prop::collection::vec((0_usize..11, 0_usize..11), 1..8)) {
         let all = leaves(0, &story());
         let (_dir, store) = crate::backends::sqlite();
