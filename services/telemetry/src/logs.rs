@@ -6,8 +6,9 @@ use opentelemetry_sdk::{
     Resource, metrics::SdkMeterProvider, propagation::TraceContextPropagator,
     trace::SdkTracerProvider,
 };
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 use crate::metrics;
@@ -88,9 +89,12 @@ pub fn init(options: &TelemetryOptions) -> Result<Guard, SetUpFailed> {
         Format::Text => lines.with_ansi(false).boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
     };
-    let spans = traces
-        .as_ref()
-        .map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("reeve")));
+    // A call's stages are spans of the level `debug`: without a collector nobody asks for them.
+    let traced =
+        Targets::new().with_default(LevelFilter::INFO).with_target("reeve", LevelFilter::DEBUG);
+    let spans = traces.as_ref().map(|traces| {
+        tracing_opentelemetry::layer().with_tracer(traces.tracer("reeve")).with_filter(traced)
+    });
     tracing_subscriber::registry()
         .with(spans)
         .with(lines.with_filter(filter))

@@ -19,7 +19,7 @@ use crate::{
 /// A call whose caller has proven who it is, together with the snapshot that the whole call is
 /// decided by: a newer one that arrives meanwhile does not touch it.
 pub struct Authenticated {
-    pub(super) head: CallHead,
+    pub(super) head: Box<CallHead>,
     pub(super) caller: Caller,
     pub(super) tenant: Arc<Tenant>,
     pub(super) scopes: BTreeSet<Scope>,

@@ -3,7 +3,7 @@ use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 use actix_web::{
     HttpRequest,
     dev::Payload,
-    http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
+    http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use reeve_domain::{AgeGroup, Country, DecisionId, Purpose, ResultUse, SubjectHash, Timestamp};
 use reeve_protocol::warrant::DEADLINE_HEADER;
@@ -15,7 +15,8 @@ use crate::{
 
 /// A call as it came: the head that every later stage carries along, and the body not yet read.
 pub struct Call {
-    pub(super) head: CallHead,
+    /// Boxed, as every stage hands it on.
+    pub(super) head: Box<CallHead>,
     pub(super) authorization: Option<String>,
     pub(super) body: RefCell<Payload>,
 }
@@ -77,7 +78,7 @@ impl Call {
         front: &'static dyn Front,
     ) -> Self {
         let at = gate.clock.now();
-        let mut head = CallHead {
+        let mut head = Box::new(CallHead {
             id: gate.entropy.decision_id(at),
             at,
             started: gate.clock.monotonic(),
@@ -100,7 +101,7 @@ impl Call {
             unreadable: None,
             idempotency_key: None,
             traceparent: text(headers, "traceparent").map(str::to_owned),
-        };
+        });
         head.read_governance(gate, headers);
         Self {
             head,
@@ -154,7 +155,7 @@ impl CallHead {
             }
         }
         for name in READ_AS_TEXT {
-            if headers.get(name).is_some_and(|value| value.to_str().is_err()) {
+            if value(headers, name).is_some_and(|value| value.to_str().is_err()) {
                 self.unreadable = Some(format!("`{name}` must be visible ASCII"));
             }
         }
@@ -209,5 +210,12 @@ impl CallHead {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+    value(headers, name)?.to_str().ok()
+}
+
+/// A call has few headers, and many are looked for: making a key of each name costs more than a look
+/// at them all.
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let is_it = |(known, _): &(&HeaderName, _)| known.as_str().eq_ignore_ascii_case(name);
+    headers.iter().find(is_it).map(|(_, value)| value)
 }

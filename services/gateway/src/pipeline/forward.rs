@@ -36,7 +36,7 @@ pub(super) struct Failure {
 
 /// Sends a recorded call to a healthy pod in a permitted region, or to none. What was redacted
 /// cannot be undone here: only clean texts are left.
-#[tracing::instrument(name = "forward", skip_all)]
+#[tracing::instrument(level = "debug", name = "forward", skip_all)]
 pub async fn forward(gate: &Gate, named: Named) -> Answer {
     let result = match &named.failed {
         None => classify(gate, &named).await,

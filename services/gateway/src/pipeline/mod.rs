@@ -24,7 +24,7 @@
 //!
 //! ```compile_fail,E0308
 //! use reeve_gateway::{Gate, pipeline::{Clean, Named, take_names_out}};
-//! async fn unrecorded(gate: &Gate, clean: Clean) -> Named {
+//! async fn unrecorded(gate: &Gate, clean: Box<Clean>) -> Named {
 //!     take_names_out(gate, clean).await
 //! }
 //! ```
@@ -33,7 +33,7 @@
 //!
 //! ```compile_fail,E0451
 //! use reeve_gateway::pipeline::{Clean, Recorded};
-//! fn forged(real: Recorded, clean: Clean) -> Recorded {
+//! fn forged(real: Recorded, clean: Box<Clean>) -> Recorded {
 //!     Recorded { clean, ..real }
 //! }
 //! ```

@@ -29,7 +29,7 @@ pub struct Named {
 /// Takes out the names and addresses that obligations name: a pod in a permitted region finds
 /// them. The texts that it gets are those that the intent speaks of, from which all that has a
 /// form of its own was taken out before.
-#[tracing::instrument(name = "names", skip_all)]
+#[tracing::instrument(level = "debug", name = "names", skip_all)]
 pub async fn take_names_out(gate: &Gate, mut entry: Recorded) -> Named {
     let how: BTreeMap<Kind, Redaction> = entry
         .clean

@@ -13,15 +13,15 @@ use crate::Gate;
 
 /// A call whose intent is durable. Only this can be forwarded, and only [`record`] makes it.
 pub struct Recorded {
-    pub(super) clean: Clean,
+    pub(super) clean: Box<Clean>,
     pub(super) receipt: Receipt,
     pub(super) decided: Duration,
     pub(super) recorded: Duration,
 }
 
 /// Writes the intent: who, what, why permitted, what was redacted. Without it the call ends here.
-#[tracing::instrument(name = "record", skip_all)]
-pub async fn record(gate: &Gate, clean: Clean) -> Result<Recorded, Box<Refused>> {
+#[tracing::instrument(level = "debug", name = "record", skip_all)]
+pub async fn record(gate: &Gate, clean: Box<Clean>) -> Result<Recorded, Box<Refused>> {
     let decided = gate.clock.monotonic();
     let parts: Vec<&[u8]> = clean.texts.iter().map(|text| text.as_str().as_bytes()).collect();
     let head = &clean.from.head;

@@ -31,7 +31,7 @@ pub struct Clean {
 }
 
 /// Takes out what must be redacted.
-pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
+pub fn redact(gate: &Gate, permit: Permit) -> Result<Box<Clean>, Box<Refused>> {
     let Permit { seen, input, decision, shadow, mirror } = permit;
     let mut redactions = KindCounts::new();
     let call = seen.admitted.call;
@@ -54,7 +54,7 @@ pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
             *sum = sum.saturating_add(count);
         }
     }
-    Ok(Clean {
+    Ok(Box::new(Clean {
         from: call.from,
         reservation: seen.admitted.reservation,
         model: call.model,
@@ -70,5 +70,5 @@ pub fn redact(gate: &Gate, permit: Permit) -> Result<Clean, Box<Refused>> {
         sent_to: RefCell::default(),
         claim: seen.admitted.claim,
         form: call.form,
-    })
+    }))
 }

@@ -39,7 +39,7 @@ pub struct Settled {
 
 /// Writes the outcome, then counts what was used. A call that no pod answered is written too,
 /// costs nothing and gives back what it reserved.
-#[tracing::instrument(name = "settle", skip_all)]
+#[tracing::instrument(level = "debug", name = "settle", skip_all)]
 pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>> {
     let Answer { named, result, forwarded } = answer;
     let Named { entry, taken, .. } = named;
@@ -110,7 +110,7 @@ pub async fn settle(gate: &Gate, answer: Answer) -> Result<Settled, Box<Refused>
     let besides = mirror::besides(&clean, &inferred);
     let tenant = &clean.from.tenant.facts.id;
     gate.observations.count(tenant, &clean.model, &inferred.response, gate.clock.now());
-    let Clean { from, reservation, model, decision, redactions, claim, form, .. } = clean;
+    let Clean { from, reservation, model, decision, redactions, claim, form, .. } = *clean;
     reservation.settle(usage.items, price.micros);
     let took = gate.clock.monotonic().saturating_sub(started);
     reeve_telemetry::metrics::request_completed(from.head.route, took);

@@ -13,7 +13,7 @@ use reeve_protocol::{
 };
 use tracing::{Instrument as _, field::Empty};
 
-use super::{InPath, header};
+use super::{InPath, header, value};
 use crate::{
     infer::{Answered, Body, Head, infer as answer},
     pod::Pod,
@@ -52,7 +52,7 @@ pub(super) async fn infer(
 }
 
 fn head(request: &HttpRequest, named: &InPath) -> Result<Head, Problem> {
-    let wait = match request.headers().get(DEADLINE_HEADER) {
+    let wait = match value(request, DEADLINE_HEADER) {
         None => None,
         Some(value) => {
             let left = value.to_str().ok().and_then(|text| text.trim().parse().ok());
@@ -61,7 +61,7 @@ fn head(request: &HttpRequest, named: &InPath) -> Result<Head, Problem> {
             Some(Duration::from_millis(left))
         }
     };
-    let warrant = match request.headers().get(WARRANT_HEADER) {
+    let warrant = match value(request, WARRANT_HEADER) {
         None => None,
         Some(value) => Some(value.to_str().map_err(|_| WarrantRefusal::Signature)?.to_owned()),
     };

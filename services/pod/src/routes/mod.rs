@@ -8,6 +8,7 @@ mod server;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::header::{HeaderName, HeaderValue},
     web::{self, Path},
 };
 use serde::Deserialize;
@@ -70,7 +71,13 @@ async fn method() -> HttpResponse {
 
 /// A header's value, if it is text.
 fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    request.headers().get(name).and_then(|value| value.to_str().ok())
+    value(request, name).and_then(|value| value.to_str().ok())
+}
+
+/// A header's value. A call has few headers: making a key of a name costs more than a look at them all.
+fn value<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a HeaderValue> {
+    let is_it = |(known, _): &(&HeaderName, _)| known.as_str().eq_ignore_ascii_case(name);
+    request.headers().iter().find(is_it).map(|(_, value)| value)
 }
 
 type InPath = Path<Named>;
