@@ -156,6 +156,8 @@ impl Gateway {
         let of_worker = Arc::clone(&shared);
         let witness = options.witness;
         let server = HttpServer::new(move || {
+            // Made by each thread that reads calls.
+            reeve_threads::interrupt_nobody();
             App::new()
                 .app_data(web::Data::new(Gate::new(Arc::clone(&of_worker))))
                 .configure(reeve_witness::configure(witness.clone()))

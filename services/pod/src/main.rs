@@ -27,7 +27,7 @@ mod runtime;
 mod serve;
 mod source;
 mod stats;
-mod threads;
+mod turns;
 mod worker;
 
 #[cfg(test)]

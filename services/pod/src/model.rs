@@ -24,7 +24,6 @@ use crate::{
     queue::Queue,
     runtime::Runtime,
     stats::{ModelStats, Stats, batches},
-    threads,
     worker::{Bench, work},
 };
 
@@ -171,7 +170,7 @@ impl Model {
     }
 
     fn work(&self, report: &mpsc::Sender<Result<(), NotLoaded>>) {
-        threads::computes();
+        reeve_threads::give_way();
         let classifier =
             self.engine.classifier().map_err(NotLoaded::Engine).and_then(|classifier| {
                 let fault = |fault: &dyn std::fmt::Display| NotLoaded::WarmUp(fault.to_string());

@@ -30,7 +30,6 @@ use crate::{
     routes,
     runtime::Runtime,
     source::{Folder, Source},
-    threads,
 };
 
 /// Connections that stay open without a call are cut after this when the pod stops.
@@ -45,7 +44,7 @@ pub(crate) async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let app = Data::from(pod.clone());
     let server = HttpServer::new(move || {
         // Made by each thread that reads calls.
-        threads::reads_calls();
+        reeve_threads::interrupt_nobody();
         App::new()
             .app_data(app.clone())
             .app_data(PayloadConfig::new(app.body_limit))

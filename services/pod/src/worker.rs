@@ -13,7 +13,7 @@ use crate::{
     cores::Cores,
     metrics::ModelMetrics,
     queue::Queue,
-    threads::Turns,
+    turns::Turns,
 };
 
 /// What computes logits: a network on a device, owned by one worker.

@@ -181,7 +181,12 @@ impl Ledger {
         let dir = options.dir.clone();
         let finish_all = move || done.into_iter().for_each(|batch| batch.finish(&dir));
         let finisher = start("ledger-answers", Box::new(finish_all))?;
-        let writer = start("ledger", Box::new(move || writer.run(&of_writer, &afterwards)))?;
+        let write_all = move || {
+            // What comes while it waits for its turn shares a sync and a signature.
+            reeve_threads::interrupt_nobody();
+            writer.run(&of_writer, &afterwards);
+        };
+        let writer = start("ledger", Box::new(write_all))?;
         let handle = Arc::new(Handle { state, threads: vec![writer, finisher] });
         Ok((Self { handle, deadline: options.commit_deadline }, recovery))
     }
