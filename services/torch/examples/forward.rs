@@ -1,11 +1,13 @@
 //! Measures the bare forward pass, tokenizer included:
 //! `forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION`, with PRECISION one of `fp32`, `bf16`,
-//! `int8`, or `libtorch` for what PyTorch computes in fp32. Prints texts a second by batch size as
+//! `int8`, or `libtorch` and `libtorch-bf16` for what PyTorch computes. Prints texts a second by batch size as
 //! one line of JSON. Each worker is a thread, as in the pod.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, thread, time::Duration};
 
-use reeve_classifier::{Arithmetic, Bundle, Classifier, Device, Engine, Serving};
+use reeve_classifier::{
+    Arithmetic, Backend, BackendError, Bundle, Classifier, Device, Engine, Network, Serving, Source,
+};
 use reeve_domain::{Clock as _, SystemClock};
 use reeve_torch::{Torch, set_threads};
 
@@ -24,17 +26,18 @@ fn main() -> Result<(), Fault> {
     let time = Duration::from_secs(next()?.parse()?);
     let workers: usize = next()?.parse()?;
     set_threads(1);
-    let precision = match next()?.as_str() {
-        "libtorch" => None,
-        "fp32" => Some(Arithmetic::Fp32),
-        "bf16" => Some(Arithmetic::Bf16),
-        "int8" => Some(Arithmetic::Int8),
+    let (by_torch, precision) = match next()?.as_str() {
+        "libtorch" => (true, Arithmetic::Fp32),
+        "libtorch-bf16" => (true, Arithmetic::Bf16),
+        "fp32" => (false, Arithmetic::Fp32),
+        "bf16" => (false, Arithmetic::Bf16),
+        "int8" => (false, Arithmetic::Int8),
         _ => return Err(USAGE.into()),
     };
-    let serving = Serving { precision, bound: 1.0 };
-    let engine = match precision {
-        Some(_) => Some(Engine::load(bundle.clone(), Device::Cpu, serving, Arc::new(Torch))?),
-        None => None,
+    let serving = Serving { precision: Some(precision), bound: 1.0 };
+    let engine = match by_torch {
+        false => Some(Engine::load(bundle.clone(), Device::Cpu, serving, Arc::new(Torch))?),
+        true => None,
     };
     let mut figures = BTreeMap::new();
     for batch in BATCHES {
@@ -43,7 +46,7 @@ fn main() -> Result<(), Fault> {
                 set_threads(1);
                 let classifier = match &engine {
                     Some(engine) => engine.classifier()?,
-                    None => reeve_torch::load(&bundle, Device::Cpu)?,
+                    None => Classifier::load(&bundle, Device::Cpu, &TorchIn(precision))?,
                 };
                 measure(&classifier, &texts, batch, time)
             };
@@ -56,6 +59,25 @@ fn main() -> Result<(), Fault> {
     }
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
+}
+
+/// libtorch in one precision, whichever is asked for.
+#[derive(Debug)]
+struct TorchIn(Arithmetic);
+
+impl Backend for TorchIn {
+    fn device(&self) -> Result<Device, BackendError> {
+        Torch.device()
+    }
+
+    fn network(
+        &self,
+        source: Source<'_>,
+        device: Device,
+        _precision: Arithmetic,
+    ) -> Result<Box<dyn Network>, BackendError> {
+        Torch.network(source, device, self.0)
+    }
 }
 
 /// How many texts one worker classified within `time`.

@@ -175,7 +175,7 @@ fn by_turns(
                 say::begin(&format!("pod: {}, {connections} connections, turn {turn}", work.texts));
             if has_pods && connections == 32 {
                 let mut of_turn = BTreeMap::new();
-                for precision in ["libtorch", "fp32", "bf16", "int8"] {
+                for precision in ["libtorch", "libtorch-bf16", "fp32", "bf16", "int8"] {
                     let rates = forward(work, precision, window)?;
                     of_turn.extend(rates.get(&work.batch).map(|rate| (precision, *rate)));
                     bare.entry(precision).or_default().push(rates);

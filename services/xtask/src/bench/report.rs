@@ -215,7 +215,7 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          process's. `all of Reeve` is a gateway with everything on and a pod with one worker, which \
          share both cores with wrk. The pod gets texts and a warrant that it verifies, the others \
          token ids, which is in their favour. The bare pass, tokenizer included, is a loop on core \
-         0; `libtorch` is what the other servers compute with, in fp32.\n\
+         0; `libtorch` is what the other servers compute with, in fp32 or bf16.\n\
          * **Ledger**: records of 700 bytes; a writer waits for its record's signed checkpoint. \
          `bare` writes the same bytes to a file of the same file system and syncs each; SQLite \
          inserts them in transactions of their own.\n\
