@@ -220,11 +220,7 @@ pub fn two_indexers_of_one_log_count_once(store: &Store) {
     assert_eq!(search(store, &AuditFilter::default()).len(), 60);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
-
-    /// However the log is cut into batches, and whichever of them come twice.
-    /// Records, and what is left of each when a byte is another one or the rest is missing.
+/// Records, and what is left of each when a byte is another one or the rest is missing.
 #[test]
 fn records_are_read_as_serde_reads_them() {
     for record in story() {
@@ -246,7 +242,11 @@ fn records_are_read_as_serde_reads_them() {
     }
 }
 
-#[test]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// However the log is cut into batches, and whichever of them come twice.
+    #[test]
     fn batches_do_not_matter(cuts in prop::collection::vec((0_usize..11, 0_usize..11), 1..8)) {
         let all = leaves(0, &story());
         let (_dir, store) = crate::backends::sqlite();
