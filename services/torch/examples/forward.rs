@@ -1,7 +1,8 @@
 //! Measures the bare forward pass, tokenizer included:
-//! `forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION`, with PRECISION one of `fp32`, `bf16`,
-//! `int8`, or `libtorch` and `libtorch-bf16` for what PyTorch computes. Prints texts a second by batch size as
-//! one line of JSON. Each worker is a thread, as in the pod.
+//! `forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION [BATCH]`, with PRECISION one of `fp32`,
+//! `bf16`, `int8`, or `libtorch` and `libtorch-bf16` for what PyTorch computes. Prints texts a second
+//! by batch size, of several if none is given, as one line of JSON. Each worker is a thread, as in
+//! the pod.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc, thread, time::Duration};
 
@@ -17,7 +18,7 @@ const BATCHES: [usize; 5] = [1, 6, 8, 16, 32];
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
 fn main() -> Result<(), Fault> {
-    const USAGE: &str = "usage: forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION";
+    const USAGE: &str = "usage: forward BUNDLE TEXTS.jsonl SECONDS WORKERS PRECISION [BATCH]";
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next().ok_or(USAGE);
     let bundle = Bundle::open(Path::new(&next()?))?;
@@ -34,13 +35,17 @@ fn main() -> Result<(), Fault> {
         "int8" => (false, Arithmetic::Int8),
         _ => return Err(USAGE.into()),
     };
+    let batches = match arguments.next() {
+        Some(batch) => vec![batch.parse()?],
+        None => BATCHES.to_vec(),
+    };
     let serving = Serving { precision: Some(precision), bound: 1.0 };
     let engine = match by_torch {
         false => Some(Engine::load(bundle.clone(), Device::Cpu, serving, Arc::new(Torch))?),
         true => None,
     };
     let mut figures = BTreeMap::new();
-    for batch in BATCHES {
+    for batch in batches {
         let counts: Vec<Result<u32, Fault>> = thread::scope(|scope| {
             let run = || {
                 set_threads(1);

@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|n| n == name);
     let repetitions = arguments.turns.get();
     let window = if arguments.quick {
-        Window { warm_up_s: 1, measured_s: 3, repetitions }
+        Window { warm_up_s: 1, measured_s: 2, repetitions }
     } else {
         Window { warm_up_s: 5, measured_s: 25, repetitions }
     };

@@ -25,18 +25,28 @@ use crate::{
 };
 
 const CONNECTIONS: [u32; 3] = [1, 32, 256];
+/// With how many the bare pass takes its turn: with as many as fill the pod's batches.
+const ENOUGH: u32 = 32;
 /// Every server stands on this core with one worker, wrk on the other.
 const CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 /// The header in which a pod tells its public key.
 const POD_KEY: &str = "Reeve-Pod-Key";
 const PRECISIONS: [&str; 3] = ["fp32", "bf16", "int8"];
+/// What `forward` can measure: what it is called in the figures, its precision, and the word for it.
+const PASSES: [(&str, &str, &str); 5] = [
+    ("bare pass of libtorch", "fp32", "libtorch"),
+    ("bare pass of libtorch", "bf16", "libtorch-bf16"),
+    ("bare pass of the pod", "fp32", "fp32"),
+    ("bare pass of the pod", "bf16", "bf16"),
+    ("bare pass of the pod", "int8", "int8"),
+];
 
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Figures {
     pub(super) lines: Vec<Line>,
-    /// Texts a second by length of the texts, precision and size of the batch.
+    /// Texts a second by length of the texts, precision and size of the batch, in one window each.
     pub(super) forward: Vec<Forward>,
     /// From the start of the process to the first answer, which was compared with libtorch's.
     pub(super) cold_start_ms: f64,
@@ -44,28 +54,50 @@ pub(super) struct Figures {
     pub(super) left_out: Vec<String>,
 }
 
-/// One server under one load.
+/// One server under one load, or the bare pass in batches of the size that the pod computes.
 #[derive(Debug, Serialize)]
 pub(super) struct Line {
     pub(super) server: String,
-    pub(super) precision: String,
+    pub(super) precision: &'static str,
     pub(super) texts: &'static str,
     pub(super) connections: u32,
     pub(super) per_second: f64,
+    /// None of a bare pass, which nobody calls.
+    pub(super) latency: Option<Latency>,
+    pub(super) memory_mb: Option<u64>,
+    /// How many times as fast the pod of the same precision is, right before and after it.
+    pub(super) pod_is_faster: Option<Range>,
+}
+
+/// Times of calls in microseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Latency {
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
-    pub(super) memory_mb: Option<u64>,
-    /// How many times as fast the pod of the same precision is, in the same turn.
-    pub(super) pod_is_faster: Option<f64>,
-    /// The share of the bare pass's rate, in the same turn, at the size of a batch that the pod computes.
-    pub(super) of_bare: Option<f64>,
+}
+
+/// What several turns gave.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Range {
+    pub(super) least: f64,
+    pub(super) median: f64,
+    pub(super) most: f64,
+}
+
+impl Range {
+    fn of(values: Vec<f64>) -> Option<Self> {
+        let least = values.iter().copied().min_by(f64::total_cmp)?;
+        let most = values.iter().copied().max_by(f64::total_cmp)?;
+        Some(Self { least, median: median(values), most })
+    }
 }
 
 /// The forward pass in a loop, on one core.
 #[derive(Debug, Serialize)]
 pub(super) struct Forward {
     pub(super) texts: &'static str,
-    pub(super) precision: String,
+    pub(super) name: &'static str,
+    pub(super) precision: &'static str,
     pub(super) per_second: BTreeMap<u32, f64>,
 }
 
@@ -102,18 +134,28 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
         // All stand on the same core, and only the one that is asked does anything.
         let mut all = Vec::new();
         for precision in PRECISIONS {
-            all.push(Contender::new(POD, precision, pods.start(work, precision)?));
+            all.push(Contender::server(POD, precision, pods.start(work, precision)?));
         }
         for peer in &peers {
-            all.push(Contender::new(&peer.name, peer.precision, peer.start(&work.home, CORE)?));
+            let running = peer.start(&work.home, CORE)?;
+            all.push(Contender::server(&peer.name, peer.precision, running));
+        }
+        for (name, precision, word) in PASSES {
+            all.push(Contender { name: name.to_owned(), precision, what: What::Pass(word) });
         }
         by_turns(&mut figures, work, &all, window)?;
+        for (name, precision, word) in PASSES {
+            let said = say::begin(&format!("pod: {}, {name}, {precision}", work.texts));
+            let per_second = forward(work, word, window.measured_s.div_ceil(5), None)?;
+            figures.forward.push(Forward { texts: work.texts, name, precision, per_second });
+            said.done();
+        }
     }
     for work in &works {
         let mut all = Vec::new();
         for precision in ["fp32", "bf16"] {
             let running = governed::start(scratch, work, precision)?;
-            all.push(Contender::new("all of Reeve, both cores", precision, running));
+            all.push(Contender::server("all of Reeve, both cores", precision, running));
         }
         by_turns(&mut figures, work, &all, window)?;
     }
@@ -144,14 +186,78 @@ const POD: &str = "reeve-pod";
 /// One that takes its turn.
 struct Contender {
     name: String,
-    precision: String,
-    running: Running,
+    precision: &'static str,
+    what: What,
+}
+
+enum What {
+    Server(Box<Running>),
+    /// The bare pass, by `forward`'s word for it.
+    Pass(&'static str),
+}
+
+/// What one did in one window.
+#[derive(Clone, Copy)]
+struct Did {
+    per_second: f64,
+    latency: Option<Latency>,
 }
 
 impl Contender {
-    fn new(name: &str, precision: &str, running: Running) -> Self {
-        Self { name: name.to_owned(), precision: precision.to_owned(), running }
+    fn server(name: &str, precision: &'static str, running: Running) -> Self {
+        Self { name: name.to_owned(), precision, what: What::Server(Box::new(running)) }
     }
+
+    fn is_pod(&self) -> bool {
+        self.name == POD
+    }
+
+    fn takes_part(&self, connections: u32) -> bool {
+        matches!(self.what, What::Server(_)) || connections == ENOUGH
+    }
+
+    fn measure(&self, work: &Work, connections: u32, window: Window) -> anyhow::Result<Did> {
+        match &self.what {
+            What::Server(running) => {
+                let Running { target, load_core, .. } = &**running;
+                let load = target.load(*load_core, connections, window.measured())?;
+                let Measured { per_second, p50_us, p99_us, .. } = load;
+                Ok(Did { per_second, latency: Some(Latency { p50_us, p99_us }) })
+            }
+            What::Pass(word) => {
+                let rates = forward(work, word, window.measured_s, Some(work.batch))?;
+                let per_second = rates.get(&work.batch).copied().context("no such batch")?;
+                Ok(Did { per_second, latency: None })
+            }
+        }
+    }
+
+    fn memory_mb(&self) -> Option<u64> {
+        let What::Server(running) = &self.what else { return None };
+        let Running { server, behind, .. } = &**running;
+        match behind {
+            None => server.memory_mb(),
+            Some(behind) => server.memory_mb().zip(behind.memory_mb()).map(|(a, b)| a + b),
+        }
+    }
+}
+
+/// In which order all are measured in one turn: the pod before and after each other one of its
+/// precision, since the machine's speed changes within seconds.
+fn order(all: &[Contender], connections: u32) -> Vec<usize> {
+    let taking_part = || all.iter().enumerate().filter(|(_, one)| one.takes_part(connections));
+    let mut order = Vec::new();
+    for (pod, one) in taking_part().filter(|(_, one)| one.is_pod()) {
+        order.push(pod);
+        for (other, _) in taking_part().filter(|(_, o)| !o.is_pod() && o.precision == one.precision)
+        {
+            order.extend([other, pod]);
+        }
+    }
+    let alone: Vec<usize> =
+        taking_part().map(|(at, _)| at).filter(|at| !order.contains(at)).collect();
+    order.extend(alone);
+    order
 }
 
 /// Measures all one after the other, again and again: a machine that is slower for a while is so
@@ -162,78 +268,57 @@ fn by_turns(
     all: &[Contender],
     window: Window,
 ) -> anyhow::Result<()> {
-    let has_pods = all.iter().any(|one| one.name == POD);
     for one in all {
-        one.running.target.load(one.running.load_core, 32, window.warm_up())?;
+        if let What::Server(running) = &one.what {
+            running.target.load(running.load_core, ENOUGH, window.warm_up())?;
+        }
     }
-    let mut bare: BTreeMap<&str, Vec<BTreeMap<u32, f64>>> = BTreeMap::new();
     for connections in CONNECTIONS {
-        let mut measured: Vec<Vec<Measured>> = vec![Vec::new(); all.len()];
-        let mut alike: Vec<BTreeMap<&str, f64>> = Vec::new();
+        let order = order(all, connections);
+        let mut measured: Vec<Vec<Did>> = vec![Vec::new(); all.len()];
+        let mut faster: Vec<Vec<f64>> = vec![Vec::new(); all.len()];
         for turn in 1..=window.repetitions {
             let said =
                 say::begin(&format!("pod: {}, {connections} connections, turn {turn}", work.texts));
-            if has_pods && connections == 32 {
-                let mut of_turn = BTreeMap::new();
-                for precision in ["libtorch", "libtorch-bf16", "fp32", "bf16", "int8"] {
-                    let rates = forward(work, precision, window)?;
-                    of_turn.extend(rates.get(&work.batch).map(|rate| (precision, *rate)));
-                    bare.entry(precision).or_default().push(rates);
-                }
-                alike.push(of_turn);
+            let mut turn = Vec::new();
+            for &at in &order {
+                let one = all.get(at).context("in order")?;
+                turn.push((at, one, one.measure(work, connections, window)?));
             }
-            for (one, into) in all.iter().zip(&mut measured) {
-                let Running { target, load_core, .. } = &one.running;
-                into.push(target.load(*load_core, connections, window.measured())?);
+            for &(at, _, did) in &turn {
+                measured.get_mut(at).context("in order")?.push(did);
+            }
+            for three in turn.windows(3) {
+                let [(_, before, pod), (at, one, other), (_, after, again)] = three else {
+                    continue;
+                };
+                if before.is_pod() && after.is_pod() && !one.is_pod() {
+                    let pod = f64::midpoint(pod.per_second, again.per_second);
+                    faster.get_mut(*at).context("in order")?.push(pod / other.per_second);
+                }
             }
             said.done();
         }
-        let pods: BTreeMap<&str, &Vec<Measured>> = all
-            .iter()
-            .zip(&measured)
-            .filter(|(one, _)| one.name == POD)
-            .map(|(one, measured)| (one.precision.as_str(), measured))
-            .collect();
-        for (one, measured) in all.iter().zip(&measured) {
-            let is_pod = one.name == POD;
-            let of = |pick: fn(&Measured) -> f64| median(measured.iter().map(pick).collect());
-            let pod = pods.get(one.precision.as_str()).filter(|_| !is_pod);
-            let faster = |pod: &&Vec<Measured>| {
-                let turns = pod.iter().zip(measured);
-                median(turns.map(|(pod, other)| pod.per_second / other.per_second).collect())
+        for ((one, measured), faster) in all.iter().zip(&measured).zip(faster) {
+            if measured.is_empty() {
+                continue;
+            }
+            let of = |pick: fn(&Latency) -> f64| {
+                median(measured.iter().filter_map(|did| did.latency.as_ref().map(pick)).collect())
             };
-            let shares: Vec<f64> = alike
-                .iter()
-                .zip(measured)
-                .filter_map(|(bare, m)| Some(m.per_second / bare.get(one.precision.as_str())?))
-                .collect();
-            let Running { server, behind, .. } = &one.running;
+            let has_latency = measured.iter().any(|did| did.latency.is_some());
             figures.lines.push(Line {
                 server: one.name.clone(),
-                precision: one.precision.clone(),
+                precision: one.precision,
                 texts: work.texts,
                 connections,
-                per_second: of(|m| m.per_second),
-                p50_us: of(|m| m.p50_us),
-                p99_us: of(|m| m.p99_us),
-                memory_mb: match behind {
-                    None => server.memory_mb(),
-                    Some(behind) => server.memory_mb().zip(behind.memory_mb()).map(|(a, b)| a + b),
-                },
-                pod_is_faster: pod.map(faster),
-                of_bare: (is_pod && !shares.is_empty()).then(|| median(shares)),
+                per_second: median(measured.iter().map(|did| did.per_second).collect()),
+                latency: has_latency
+                    .then(|| Latency { p50_us: of(|l| l.p50_us), p99_us: of(|l| l.p99_us) }),
+                memory_mb: one.memory_mb(),
+                pod_is_faster: Range::of(faster),
             });
         }
-    }
-    for (precision, turns) in bare {
-        let sizes = turns.first().map(|rates| rates.keys().copied().collect::<Vec<_>>());
-        let middle = |size: u32| {
-            let of_size = turns.iter().filter_map(|rates| rates.get(&size).copied());
-            (size, median(of_size.collect()))
-        };
-        let per_second = sizes.unwrap_or_default().into_iter().map(middle).collect();
-        let precision = precision.to_owned();
-        figures.forward.push(Forward { texts: work.texts, precision, per_second });
     }
     Ok(())
 }
@@ -285,12 +370,17 @@ fn clinc_lengths(scratch: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(file))
 }
 
-/// Texts a second by size of the batch.
-fn forward(work: &Work, precision: &str, window: Window) -> anyhow::Result<BTreeMap<u32, f64>> {
+/// Texts a second by size of the batch: of one, or of all that `forward` knows.
+fn forward(
+    work: &Work,
+    word: &str,
+    seconds: u64,
+    batch: Option<u32>,
+) -> anyhow::Result<BTreeMap<u32, f64>> {
     let mut forward = command("taskset", &["-c", CORE]);
     forward.arg(example("forward")).arg(work.home.join("bundle"));
     forward.arg(work.home.join("texts.jsonl"));
-    forward.args([&window.measured_s.div_ceil(5).to_string(), "1", precision]);
+    forward.args([&seconds.to_string(), "1", word]).args(batch.map(|batch| batch.to_string()));
     Ok(serde_json::from_str(output(forward)?.trim())?)
 }
 
@@ -367,5 +457,28 @@ impl Pods {
         }
         said.done();
         Ok(median(times))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Contender, ENOUGH, POD, What, order};
+
+    #[test]
+    fn the_pod_stands_on_both_sides_of_each_other_one() {
+        let one = |name: &str, precision| {
+            let name = name.to_owned();
+            Contender { name, precision, what: What::Pass("none") }
+        };
+        let all = [
+            one(POD, "fp32"),
+            one(POD, "int8"),
+            one("a", "int8"),
+            one("b", "fp32"),
+            one("c", "fp32"),
+            one("without a pod", "bf16"),
+        ];
+        assert_eq!(order(&all, ENOUGH), [0, 3, 0, 4, 0, 1, 2, 1, 5]);
+        assert!(order(&all, 1).is_empty(), "a bare pass has no connections");
     }
 }

@@ -71,34 +71,37 @@ fn write_pod(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
     writeln!(
         out,
         "| server | precision | texts | connections | texts/s | p50 | p99 | memory | pod is faster, \
-         times | of the bare pass |"
+         times (least to most) |"
     )?;
-    writeln!(out, "|---|---|---|---:|---:|---:|---:|---:|---:|---:|")?;
+    writeln!(out, "|---|---|---|---:|---:|---:|---:|---:|---|")?;
+    let ms = |us: Option<f64>| us.map_or_else(String::new, |us| format!("{:.2} ms", us / 1000.0));
     for line in &pod.lines {
         writeln!(
             out,
-            "| {} | {} | {} | {} | {:.0} | {:.2} ms | {:.2} ms | {} MB | {} | {} |",
+            "| {} | {} | {} | {} | {:.0} | {} | {} | {} | {} |",
             line.server,
             line.precision,
             line.texts,
             line.connections,
             line.per_second,
-            line.p50_us / 1000.0,
-            line.p99_us / 1000.0,
-            line.memory_mb.map_or_else(|| "?".to_owned(), |mb| mb.to_string()),
-            line.pod_is_faster.map_or_else(String::new, |times| format!("{times:.2}")),
-            line.of_bare.map_or_else(String::new, |share| format!("{share:.2}")),
+            ms(line.latency.map(|latency| latency.p50_us)),
+            ms(line.latency.map(|latency| latency.p99_us)),
+            line.memory_mb.map_or_else(String::new, |mb| format!("{mb} MB")),
+            line.pod_is_faster.map_or_else(String::new, |times| {
+                let pod::Range { least, median, most } = times;
+                format!("{median:.2} ({least:.2} to {most:.2})")
+            }),
         )?;
     }
     let sizes = pod.forward.first().map(|forward| forward.per_second.keys()).into_iter().flatten();
     let sizes: Vec<u32> = sizes.copied().collect();
-    write!(out, "\n| bare forward pass | precision |")?;
+    write!(out, "\n| texts | bare forward pass | precision |")?;
     for size in &sizes {
         write!(out, " batch of {size} |")?;
     }
-    writeln!(out, "\n|---|---|{}", "---:|".repeat(sizes.len()))?;
+    writeln!(out, "\n|---|---|---|{}", "---:|".repeat(sizes.len()))?;
     for forward in &pod.forward {
-        write!(out, "| {} | {} |", forward.texts, forward.precision)?;
+        write!(out, "| {} | {} | {} |", forward.texts, forward.name, forward.precision)?;
         for size in &sizes {
             let rate = forward.per_second.get(size).copied().unwrap_or(f64::NAN);
             write!(out, " {rate:.0}/s |")?;
@@ -210,12 +213,13 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          1 with wrk; they take turns. `upstream alone` is the floor.\n\
          * **Pod**: `reeve-pod` and other servers of the same weights (the article's network: \
          vocabulary 20,000, embedding 128, hidden 256, 4 classes), each with one worker on core 0, \
-         wrk on core 1, one text a call; they take turns, and how many times as fast the pod is, or what \
-         share of the bare pass it reaches, is the median over the turns. Memory is the first \
+         wrk on core 1, one text a call; they take turns, the pod before and after each other one of \
+         its precision, and how many times as fast the pod is, is by the mean of these two windows, \
+         the median over the turns. Memory is the first \
          process's. `all of Reeve` is a gateway with everything on and a pod with one worker, which \
          share both cores with wrk. The pod gets texts and a warrant that it verifies, the others \
          token ids, which is in their favour. The bare pass, tokenizer included, is a loop on core \
-         0; `libtorch` is what the other servers compute with, in fp32 or bf16.\n\
+         0, among the others in batches of the pod's size; that of libtorch is what the other servers compute with.\n\
          * **Ledger**: records of 700 bytes; a writer waits for its record's signed checkpoint. \
          `bare` writes the same bytes to a file of the same file system and syncs each; SQLite \
          inserts them in transactions of their own.\n\
