@@ -168,6 +168,22 @@ impl Server {
         Ok(())
     }
 
+    /// Halts it and all that it started: an idle server too looks round now and then, and would take
+    /// part in what is measured of another.
+    pub(super) fn halt(&self) -> anyhow::Result<()> {
+        self.signal_all(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub(super) fn go_on(&self) -> anyhow::Result<()> {
+        self.signal_all(Signal::SIGCONT)
+    }
+
+    fn signal_all(&self, signal: Signal) -> anyhow::Result<()> {
+        let group = Pid::from_raw(i32::try_from(self.child.id())?);
+        killpg(group, signal).with_context(|| format!("{signal} to {}", self.words.join(" ")))
+    }
+
     /// Memory that it holds now, in MB: resident, of the one process.
     pub(super) fn memory_mb(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
@@ -179,6 +195,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let Ok(pid) = i32::try_from(self.child.id()) else { return };
+        // One that is halted does not hear that it is to stop.
+        drop(self.go_on());
         let child = &mut self.child;
         let stopped = process::stop(&[(pid, self.words.clone())], || drop(child.try_wait()));
         if stopped.is_err() {

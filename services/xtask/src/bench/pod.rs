@@ -6,9 +6,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ use crate::{
 };
 
 const CONNECTIONS: [u32; 3] = [1, 32, 256];
+/// What a server is asked before each of its windows is not counted.
+const AFTER_HALT: Duration = Duration::from_secs(1);
 /// With how many the bare pass takes its turn: with as many as fill the pod's batches.
 const ENOUGH: u32 = 32;
 /// Every server stands on this core with one worker, wrk on the other.
@@ -131,7 +134,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     let (peers, left_out) = peers::all(scratch)?;
     figures.left_out = left_out;
     for work in &works {
-        // All stand on the same core, and only the one that is asked does anything.
+        // All stand on the same core, and all but the one that is asked are halted.
         let mut all = Vec::new();
         for precision in PRECISIONS {
             all.push(Contender::server(POD, precision, pods.start(work, precision)?));
@@ -163,7 +166,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     Ok(figures)
 }
 
-/// A server that runs, and where it is asked.
+/// A server that runs, and where it is asked. Between its windows it is halted.
 pub(super) struct Running {
     pub(super) server: Server,
     pub(super) target: Target,
@@ -177,6 +180,18 @@ impl Running {
     /// One that has a core of its own.
     pub(super) const fn pinned(server: Server, target: Target) -> Self {
         Self { server, target, load_core: Some(LOAD_CORE), behind: None }
+    }
+
+    /// Puts load on it, all others being halted: first for as long as it may need to come to itself
+    /// again.
+    fn load(&self, connections: u32, time: Duration) -> anyhow::Result<Measured> {
+        let all = || self.behind.iter().chain([&self.server]);
+        all().try_for_each(Server::go_on)?;
+        self.target.load(self.load_core, connections, AFTER_HALT)?;
+        let measured = self.target.load(self.load_core, connections, time)?;
+        ensure!(measured.per_second > 0.0, "{} answered nothing", self.target.url);
+        all().try_for_each(Server::halt)?;
+        Ok(measured)
     }
 }
 
@@ -219,8 +234,7 @@ impl Contender {
     fn measure(&self, work: &Work, connections: u32, window: Window) -> anyhow::Result<Did> {
         match &self.what {
             What::Server(running) => {
-                let Running { target, load_core, .. } = &**running;
-                let load = target.load(*load_core, connections, window.measured())?;
+                let load = running.load(connections, window.measured())?;
                 let Measured { per_second, p50_us, p99_us, .. } = load;
                 Ok(Did { per_second, latency: Some(Latency { p50_us, p99_us }) })
             }
@@ -270,7 +284,7 @@ fn by_turns(
 ) -> anyhow::Result<()> {
     for one in all {
         if let What::Server(running) = &one.what {
-            running.target.load(running.load_core, ENOUGH, window.warm_up())?;
+            running.load(ENOUGH, window.warm_up())?;
         }
     }
     for connections in CONNECTIONS {
