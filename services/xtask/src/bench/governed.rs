@@ -43,5 +43,5 @@ pub(super) fn start(scratch: &Path, work: &Work, precision: &str) -> anyhow::Res
         &[("Authorization", bearer.as_str())],
         &bodies,
     )?;
-    Ok(Running { server, target, load_core: None, behind: Some(pod) })
+    Ok(Running { server, target, load_core: None, behind: Some(pod), can_be_halted: true })
 }

@@ -174,12 +174,14 @@ pub(super) struct Running {
     pub(super) load_core: Option<&'static str>,
     /// Another server that this one asks.
     pub(super) behind: Option<Server>,
+    /// Whether it goes on as before when it was halted; if not, it is left running.
+    pub(super) can_be_halted: bool,
 }
 
 impl Running {
     /// One that has a core of its own.
     pub(super) const fn pinned(server: Server, target: Target) -> Self {
-        Self { server, target, load_core: Some(LOAD_CORE), behind: None }
+        Self { server, target, load_core: Some(LOAD_CORE), behind: None, can_be_halted: true }
     }
 
     /// Puts load on it, all others being halted: first for as long as it may need to come to itself
@@ -190,7 +192,9 @@ impl Running {
         self.target.load(self.load_core, connections, AFTER_HALT)?;
         let measured = self.target.load(self.load_core, connections, time)?;
         ensure!(measured.per_second > 0.0, "{} answered nothing", self.target.url);
-        all().try_for_each(Server::halt)?;
+        if self.can_be_halted {
+            all().try_for_each(Server::halt)?;
+        }
         Ok(measured)
     }
 }

@@ -213,7 +213,7 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
          1 with wrk; they take turns. `upstream alone` is the floor.\n\
          * **Pod**: `reeve-pod` and other servers of the same weights (the article's network: \
          vocabulary 20,000, embedding 128, hidden 256, 4 classes), each with one worker on core 0, \
-         wrk on core 1, one text a call; they take turns, all others halted, the pod before and after each other \
+         wrk on core 1, one text a call; they take turns, all others halted (but TorchServe), the pod before and after each other \
          one of its precision; how many times as fast the pod is, is by the mean of these two windows, \
          the median over the turns. Memory is the first process's. `all of Reeve` is a gateway with everything on and a pod with one worker, which \
          share both cores with wrk. The pod gets texts and a warrant that it verifies, the others \
