@@ -26,7 +26,7 @@ use crate::{
 };
 
 const CONNECTIONS: [u32; 3] = [1, 32, 256];
-/// What a server is asked before each of its windows is not counted.
+/// For how long a server is asked before each of its windows, uncounted.
 const AFTER_HALT: Duration = Duration::from_secs(1);
 /// With how many the bare pass takes its turn: with as many as fill the pod's batches.
 const ENOUGH: u32 = 32;
@@ -278,6 +278,18 @@ fn order(all: &[Contender], connections: u32) -> Vec<usize> {
     order
 }
 
+/// How many times as fast the pod was as each one that stood between two of its windows, by their
+/// mean.
+fn beside(turn: &[(usize, &Contender, Did)]) -> Vec<(usize, f64)> {
+    let compare = |three: &[(usize, &Contender, Did)]| {
+        let [(_, before, pod), (at, one, other), (_, after, again)] = three else { return None };
+        let is_between = before.is_pod() && after.is_pod() && !one.is_pod();
+        let pod = f64::midpoint(pod.per_second, again.per_second);
+        is_between.then(|| (*at, pod / other.per_second))
+    };
+    turn.windows(3).filter_map(compare).collect()
+}
+
 /// Measures all one after the other, again and again: a machine that is slower for a while is so
 /// for all, and what is compared stood side by side.
 fn by_turns(
@@ -306,14 +318,8 @@ fn by_turns(
             for &(at, _, did) in &turn {
                 measured.get_mut(at).context("in order")?.push(did);
             }
-            for three in turn.windows(3) {
-                let [(_, before, pod), (at, one, other), (_, after, again)] = three else {
-                    continue;
-                };
-                if before.is_pod() && after.is_pod() && !one.is_pod() {
-                    let pod = f64::midpoint(pod.per_second, again.per_second);
-                    faster.get_mut(*at).context("in order")?.push(pod / other.per_second);
-                }
+            for (at, times) in beside(&turn) {
+                faster.get_mut(at).context("in order")?.push(times);
             }
             said.done();
         }
@@ -480,14 +486,14 @@ impl Pods {
 
 #[cfg(test)]
 mod tests {
-    use super::{Contender, ENOUGH, POD, What, order};
+    use super::{Contender, Did, ENOUGH, POD, What, beside, order};
+
+    fn one(name: &str, precision: &'static str) -> Contender {
+        Contender { name: name.to_owned(), precision, what: What::Pass("none") }
+    }
 
     #[test]
     fn the_pod_stands_on_both_sides_of_each_other_one() {
-        let one = |name: &str, precision| {
-            let name = name.to_owned();
-            Contender { name, precision, what: What::Pass("none") }
-        };
         let all = [
             one(POD, "fp32"),
             one(POD, "int8"),
@@ -498,5 +504,19 @@ mod tests {
         ];
         assert_eq!(order(&all, ENOUGH), [0, 3, 0, 4, 0, 1, 2, 1, 5]);
         assert!(order(&all, 1).is_empty(), "a bare pass has no connections");
+    }
+
+    #[test]
+    fn another_is_compared_with_the_mean_of_the_pod_before_and_after_it() {
+        let (pod, other) = (one(POD, "fp32"), one("other", "fp32"));
+        let did = |per_second| Did { per_second, latency: None };
+        let turn = [
+            (0, &pod, did(10.0)),
+            (1, &other, did(2.0)),
+            (0, &pod, did(30.0)),
+            (0, &pod, did(50.0)),
+            (1, &other, did(1.0)),
+        ];
+        assert_eq!(beside(&turn), [(1, 10.0)]);
     }
 }
