@@ -6,6 +6,7 @@
 use std::{borrow::Cow, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
     explanation::{EXPLANATION, Explanation},
@@ -309,33 +310,45 @@ impl Standing {
     }
 }
 
+/// A pod's answer on the wire; what its tensors hold is read when it is known which they are.
 #[derive(Serialize, Deserialize)]
-struct Wire<'a> {
+struct Wire<'a, D> {
     #[serde(borrow)]
     model_name: Cow<'a, str>,
     #[serde(borrow, default)]
     model_version: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    outputs: Vec<WireTensor<'a>>,
+    outputs: Vec<WireTensor<'a, D>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireTensor<'a> {
+struct WireTensor<'a, D> {
     #[serde(borrow)]
     name: Cow<'a, str>,
+    #[serde(borrow)]
     datatype: Cow<'a, str>,
     shape: Vec<usize>,
-    data: WireData,
+    data: D,
 }
 
-/// Tried in this order: whole numbers are numbers of tokens or round probabilities.
-#[derive(Serialize, Deserialize)]
+impl<'a> WireTensor<'a, &'a RawValue> {
+    /// Shape and elements, if they are of this type.
+    fn elements<T: Deserialize<'a>>(&self) -> Option<(&[usize], Vec<T>)> {
+        Some((&self.shape, serde_json::from_str(self.data.get()).ok()?))
+    }
+
+    /// The elements of a tensor that may be absent; of another type they are as good as that.
+    fn list<T: Deserialize<'a>>(&self) -> Vec<T> {
+        self.elements().map(|(_, list)| list).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
 #[serde(untagged)]
-enum WireData {
-    Texts(Vec<String>),
-    Whole(Vec<u32>),
+enum Elements<'a> {
+    Texts(Vec<&'a str>),
+    Whole(&'a [u32]),
     Real(Vec<f32>),
 }
 
@@ -356,33 +369,25 @@ impl TextResponse {
             shape,
             data,
         };
+        let labels = Elements::Texts(all().map(|(label, _)| label.as_str()).collect());
+        let scores = Elements::Real(all().map(|(_, score)| *score).collect());
         let mut wire = Wire {
             model_name: self.model_name.as_str().into(),
             model_version: self.model_version.as_str().into(),
             id: id.map(Into::into),
             outputs: vec![
-                output(
-                    LABEL,
-                    "BYTES",
-                    vec![rows, columns],
-                    WireData::Texts(all().map(|(label, _)| label.clone()).collect()),
-                ),
-                output(
-                    SCORE,
-                    "FP32",
-                    vec![rows, columns],
-                    WireData::Real(all().map(|(_, score)| *score).collect()),
-                ),
-                output(TOKENS, "UINT32", vec![rows], WireData::Whole(self.tokens.clone())),
+                output(LABEL, "BYTES", vec![rows, columns], labels),
+                output(SCORE, "FP32", vec![rows, columns], scores),
+                output(TOKENS, "UINT32", vec![rows], Elements::Whole(&self.tokens)),
             ],
         };
         if !self.unknown.is_empty() {
-            let unknown = WireData::Whole(self.unknown.clone());
+            let unknown = Elements::Whole(&self.unknown);
             wire.outputs.push(output(UNKNOWN, "UINT32", vec![rows], unknown));
         }
         if !self.standings.is_empty() {
-            let words = self.standings.iter().map(|standing| standing.as_str().to_owned());
-            let words = WireData::Texts(words.collect());
+            let words = self.standings.iter().map(|standing| standing.as_str());
+            let words = Elements::Texts(words.collect());
             wire.outputs.push(output(STANDING, "BYTES", vec![rows], words));
         }
         serde_json::to_vec(&wire).unwrap_or_default()
@@ -411,31 +416,19 @@ impl TextResponse {
     }
 
     fn read(body: &[u8], texts: usize) -> Result<(Self, Vec<String>), TextMalformed> {
-        let wire: Wire<'_> = serde_json::from_slice(body).map_err(|fault| json(&fault))?;
-        let (mut labels, mut scores, mut tokens) = (None, None, None);
-        let (mut unknown, mut standings, mut explanations) = (Vec::new(), Vec::new(), Vec::new());
-        for output in wire.outputs {
-            match (output.name.as_ref(), output.data) {
-                (LABEL, WireData::Texts(data)) => labels = Some((output.shape, data)),
-                (SCORE, WireData::Real(data)) => scores = Some((output.shape, data)),
-                (SCORE, WireData::Whole(data)) => {
-                    // Exact for 0 and 1; what is above is refused below, like any number that is no
-                    // probability.
-                    let whole = |n: u32| u16::try_from(n).map_or(f32::INFINITY, f32::from);
-                    let data = data.into_iter().map(whole).collect();
-                    scores = Some((output.shape, data));
-                }
-                (TOKENS, WireData::Whole(data)) => tokens = Some((output.shape, data)),
-                (UNKNOWN, WireData::Whole(data)) => unknown = data,
-                (STANDING, WireData::Texts(data)) => standings = data,
-                (EXPLANATION, WireData::Texts(data)) => explanations = data,
-                _ => {}
-            }
-        }
+        let wire: Wire<'_, &RawValue> =
+            serde_json::from_slice(body).map_err(|fault| json(&fault))?;
+        let named = |name| wire.outputs.iter().find(|output| output.name == name);
         let missing = |name| tensor(name, "is missing or has the wrong element type");
-        let (label_shape, labels) = labels.ok_or_else(|| missing(LABEL))?;
-        let (score_shape, scores) = scores.ok_or_else(|| missing(SCORE))?;
-        let (token_shape, tokens) = tokens.ok_or_else(|| missing(TOKENS))?;
+        let (label_shape, labels) =
+            named(LABEL).and_then(WireTensor::elements).ok_or_else(|| missing(LABEL))?;
+        let (score_shape, scores) =
+            named(SCORE).and_then(WireTensor::elements::<f32>).ok_or_else(|| missing(SCORE))?;
+        let (token_shape, tokens) =
+            named(TOKENS).and_then(WireTensor::elements).ok_or_else(|| missing(TOKENS))?;
+        let unknown: Vec<u32> = named(UNKNOWN).map(WireTensor::list).unwrap_or_default();
+        let standings: Vec<String> = named(STANDING).map(WireTensor::list).unwrap_or_default();
+        let explanations = named(EXPLANATION).map(WireTensor::list).unwrap_or_default();
         let [rows, columns] = label_shape[..] else {
             return Err(tensor(LABEL, "must have two dimensions"));
         };

@@ -19,8 +19,10 @@ const CONNECTIONS: u32 = 8;
 /// Several programs write one SQLite file, hence WAL and a time to wait for the other's lock.
 /// `synchronous = FULL`: a revocation or an activation that was answered must survive a power
 /// cut, which NORMAL does not promise in WAL mode; the indexer pays one sync for each batch. A batch
-/// must fit into the cache (16 MiB), else SQLite writes it out and reads it back.
+/// must fit into the cache (16 MiB), else SQLite writes it out and reads it back. A row with its leaf is
+/// some 1.5 kB, of which larger pages hold more; a file that is there keeps the pages that it has.
 const SQLITE_SETUP: &str = "PRAGMA busy_timeout = 5000;
+    PRAGMA page_size = 8192;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA cache_size = -16384;

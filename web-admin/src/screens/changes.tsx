@@ -258,7 +258,7 @@ function Shadow({ mayEnd }: { mayEnd: boolean }) {
                 </Button>
               </Group>
               <Text>
-                {t('shadow.calls', { n: count(shadow.calls, i18n.language) })}{' '}
+                {t('shadow.calls', { count: shadow.calls })}{' '}
                 {Object.entries(shadow.flips)
                   .map(([flip, calls]) => `${t(`flip.${flip}`)}: ${count(calls, i18n.language)}`)
                   .join(' · ')}

@@ -160,7 +160,7 @@ export function Decision() {
                           </Text>
                           {entry.inclusion && (
                             <Text size="xs" c="dimmed" className="mono break">
-                              {t('decision.root', { n: entry.inclusion.tree_size })}{' '}
+                              {t('decision.root', { count: entry.inclusion.tree_size })}{' '}
                               {entry.inclusion.root}
                             </Text>
                           )}

@@ -157,7 +157,7 @@ export function Impact({ simulation }: { simulation: Schema['Simulation'] }) {
       <SimpleGrid cols={{ base: 1, md: 2 }}>
         <Card title={t('impact.coverage')}>
           <Stack gap={4}>
-            <Text>{t('impact.replayed', { n: count(report.replayed, language) })}</Text>
+            <Text>{t('impact.replayed', { count: report.replayed })}</Text>
             <Text>
               {t('impact.reproduced', {
                 n: count(report.reproduced, language),
@@ -173,7 +173,7 @@ export function Impact({ simulation }: { simulation: Schema['Simulation'] }) {
             {report.not_searched > 0 && (
               <Text size="sm" c="dimmed">
                 {t('impact.notSearched', {
-                  n: count(report.not_searched, language),
+                  count: report.not_searched,
                   kinds: report.kinds_not_sought.join(', '),
                 })}
               </Text>

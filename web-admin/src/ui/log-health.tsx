@@ -3,7 +3,7 @@ import { useMutation, useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 import { api, data, type Schema } from '../api/client';
 import { logs, queryClient, session } from '../api/queries';
-import { count, when } from './format';
+import { when } from './format';
 import { Fault, Loaded, State } from './parts';
 
 function state(log: Schema['LogStatus']): string {
@@ -34,7 +34,7 @@ export function LogHealth() {
                   <State value={state(log)} />
                 </Group>
                 <Text size="sm" c="dimmed">
-                  {t('logs.entries', { n: count(log.size, i18n.language) })} ·{' '}
+                  {t('logs.entries', { count: log.size })} ·{' '}
                   {log.verified_at
                     ? t('logs.verifiedAt', { at: when(log.verified_at, i18n.language) })
                     : t('logs.never')}

@@ -6,7 +6,7 @@ mod replay;
 mod row;
 mod search;
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use reeve_domain::{
     Actor, Code, Credential, Currency, DecisionId, Digest, KeyId, KindCounts, Origin, Record,
@@ -120,7 +120,9 @@ impl Leaf {
     /// Reads a leaf from its bytes. One that cannot be read is indexed as
     /// [`EventKind::Malformed`], with the reason and the beginning of its text.
     pub fn parse(index: u64, hash: [u8; 32], bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes);
+        // The lossy way looks at bytes one by one, and nearly all leaves are text.
+        let text = std::str::from_utf8(bytes)
+            .map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
         match Record::from_json(bytes) {
             Ok(record) => Self {
                 index,
