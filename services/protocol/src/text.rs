@@ -537,6 +537,25 @@ mod tests {
     }
 
     #[test]
+    fn outputs_that_nobody_asked_for_are_passed_over() {
+        let body = |more: &str| {
+            format!(
+                r#"{{"model_name":"m","outputs":[{more}
+                {{"name":"label","shape":[1,1],"datatype":"BYTES","data":["a"]}},
+                {{"name":"score","shape":[1,1],"datatype":"FP32","data":[0.5]}},
+                {{"name":"tokens","shape":[1],"datatype":"UINT32","data":[3]}}]}}"#
+            )
+        };
+        let usual = TextResponse::parse(body("").as_bytes(), 1).unwrap();
+        for data in ["[[true,null],[]]", r#"{"of":"ours"}"#, r#"["a",1]"#] {
+            let more =
+                format!(r#"{{"name":"embedding","shape":[2],"datatype":"BOOL","data":{data}}},"#);
+            let found = TextResponse::parse(body(&more).as_bytes(), 1);
+            assert_eq!(found.as_ref(), Ok(&usual), "{data}");
+        }
+    }
+
+    #[test]
     fn a_lying_pod_is_not_believed() {
         let body = |label: &str, score: &str, tokens: &str| {
             format!(

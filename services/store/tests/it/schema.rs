@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use diesel::{
     Connection as _, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection,
+    dsl::sql,
     sql_types::{Bool, Text},
 };
 use reeve_store::{Store, testing::PostgresServer};
@@ -92,4 +93,22 @@ fn several_programs_may_migrate_at_once() {
             scope.spawn(|| Store::connect(&url).unwrap().migrate().unwrap());
         }
     });
+}
+
+/// `.cargo/config.toml` says how SQLite is built, the store how a file is made.
+#[test]
+fn sqlite_is_as_it_is_meant_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.sqlite").display().to_string();
+    Store::connect(&format!("sqlite:{path}")).unwrap().migrate().unwrap();
+    let mut c = SqliteConnection::establish(&path).unwrap();
+    for what in [
+        "sqlite_compileoption_used('THREADSAFE=2')",
+        "sqlite_compileoption_used('DEFAULT_MEMSTATUS=0')",
+        "(SELECT page_size = 8192 FROM pragma_page_size)",
+        "(SELECT journal_mode = 'wal' FROM pragma_journal_mode)",
+    ] {
+        let holds: bool = diesel::select(sql::<Bool>(what)).get_result(&mut c).unwrap();
+        assert!(holds, "{what}");
+    }
 }
