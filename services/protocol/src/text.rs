@@ -333,14 +333,12 @@ struct WireTensor<'a, D> {
 }
 
 impl<'a> WireTensor<'a, &'a RawValue> {
-    /// Shape and elements, if they are of this type.
-    fn elements<T: Deserialize<'a>>(&self) -> Option<(&[usize], Vec<T>)> {
-        Some((&self.shape, serde_json::from_str(self.data.get()).ok()?))
-    }
-
-    /// The elements of a tensor that may be absent; of another type they are as good as that.
-    fn list<T: Deserialize<'a>>(&self) -> Vec<T> {
-        self.elements().map(|(_, list)| list).unwrap_or_default()
+    /// The elements, which must be of this type.
+    fn elements<T: Deserialize<'a>>(&self) -> Result<Vec<T>, TextMalformed> {
+        serde_json::from_str(self.data.get()).map_err(|_| TextMalformed::Tensor {
+            name: Cow::Owned(self.name.clone().into_owned()),
+            problem: "has the wrong element type".to_owned(),
+        })
     }
 }
 
@@ -419,29 +417,29 @@ impl TextResponse {
         let wire: Wire<'_, &RawValue> =
             serde_json::from_slice(body).map_err(|fault| json(&fault))?;
         let named = |name| wire.outputs.iter().find(|output| output.name == name);
-        let missing = |name| tensor(name, "is missing or has the wrong element type");
-        let (label_shape, labels) =
-            named(LABEL).and_then(WireTensor::elements).ok_or_else(|| missing(LABEL))?;
-        let (score_shape, scores) =
-            named(SCORE).and_then(WireTensor::elements::<f32>).ok_or_else(|| missing(SCORE))?;
-        let (token_shape, tokens) =
-            named(TOKENS).and_then(WireTensor::elements).ok_or_else(|| missing(TOKENS))?;
-        let unknown: Vec<u32> = named(UNKNOWN).map(WireTensor::list).unwrap_or_default();
-        let standings: Vec<String> = named(STANDING).map(WireTensor::list).unwrap_or_default();
-        let explanations = named(EXPLANATION).map(WireTensor::list).unwrap_or_default();
-        let [rows, columns] = label_shape[..] else {
+        let needed = |name| named(name).ok_or_else(|| tensor(name, "is missing"));
+        let (label, score, token) = (needed(LABEL)?, needed(SCORE)?, needed(TOKENS)?);
+        let labels: Vec<String> = label.elements()?;
+        let scores: Vec<f32> = score.elements()?;
+        let tokens: Vec<u32> = token.elements()?;
+        let unknown: Option<Vec<u32>> = named(UNKNOWN).map(WireTensor::elements).transpose()?;
+        let standings: Option<Vec<String>> =
+            named(STANDING).map(WireTensor::elements).transpose()?;
+        let explanations = named(EXPLANATION).map(WireTensor::elements).transpose()?;
+        let (unknown, standings) = (unknown.unwrap_or_default(), standings.unwrap_or_default());
+        let [rows, columns] = label.shape[..] else {
             return Err(tensor(LABEL, "must have two dimensions"));
         };
         if rows != texts || columns == 0 || rows.checked_mul(columns) != Some(labels.len()) {
             return Err(tensor(LABEL, format!("does not hold labels for {texts} texts")));
         }
-        if score_shape != label_shape || scores.len() != labels.len() {
+        if score.shape != label.shape || scores.len() != labels.len() {
             return Err(tensor(SCORE, "does not have the shape of `label`"));
         }
         if !scores.iter().all(|score| (0.0..=1.001).contains(score)) {
             return Err(tensor(SCORE, "holds a number that is no probability"));
         }
-        if token_shape != [texts] || tokens.len() != texts {
+        if token.shape != [texts] || tokens.len() != texts {
             return Err(tensor(TOKENS, format!("does not hold {texts} counts")));
         }
         let more = unknown.iter().zip(&tokens).any(|(unknown, tokens)| unknown > tokens);
@@ -465,7 +463,7 @@ impl TextResponse {
             standings,
             explanations: Vec::new(),
         };
-        Ok((answer, explanations))
+        Ok((answer, explanations.unwrap_or_default()))
     }
 }
 
@@ -571,8 +569,33 @@ mod tests {
             (r#"["a"]"#, "[7.5]", "[3]"),
             (r#"["a"]"#, "[7]", "[3]"),
             (r#"["a"]"#, "[0.5]", "[]"),
+            ("[1]", "[0.5]", "[3]"),
+            (r#"["a"]"#, r#"["0.5"]"#, "[3]"),
+            (r#"["a"]"#, "[0.5]", "[-3]"),
         ] {
             assert!(TextResponse::parse(body(label, score, tokens).as_bytes(), 1).is_err());
+        }
+        let also = |name: &str, data: &str| {
+            let more =
+                format!(r#",{{"name":"{name}","shape":[1],"datatype":"BYTES","data":{data}}}]}}"#);
+            let body = body(r#"["a"]"#, "[0.5]", "[3]");
+            TextResponse::parse((body.strip_suffix("]}").unwrap().to_owned() + &more).as_bytes(), 1)
+        };
+        assert_eq!(also(STANDING, r#"["sure"]"#).unwrap().standings, [Standing::Sure]);
+        assert_eq!(also(UNKNOWN, "[2]").unwrap().unknown, [2]);
+        for (name, data) in [
+            (STANDING, r#"["certain"]"#),
+            (STANDING, r#"["sure",1]"#),
+            (STANDING, r#"["sure","sure"]"#),
+            (UNKNOWN, r#"["2"]"#),
+            (UNKNOWN, "[4]"),
+            (EXPLANATION, "[1]"),
+        ] {
+            let refused = also(name, data).unwrap_err();
+            assert!(
+                matches!(&refused, TextMalformed::Tensor { name: of, .. } if of == name),
+                "{refused}"
+            );
         }
     }
 }

@@ -12,8 +12,11 @@ pub(crate) const DATA: &str = ".data";
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
+    // `cargo run` says it to what it runs. What it said to the compiler may be another checkout, with
+    // which this one shares what is built.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
     // services/xtask stands two levels below it.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(package.as_deref().unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").as_ref()))
         .ancestors()
         .nth(2)
         .map_or_else(PathBuf::new, Path::to_owned)
