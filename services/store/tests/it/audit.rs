@@ -227,9 +227,10 @@ fn records_are_read_as_serde_reads_them() {
         let bytes = serde_json::to_vec(&record).unwrap();
         assert_eq!(Record::from_json(&bytes).unwrap(), record);
         // A record of two types is of none.
-        let mut twice = bytes[..bytes.len() - 1].to_vec();
-        twice.extend(br#","type":"control"}"#);
-        assert!(Record::from_json(&twice).is_err());
+        for second in [r#","type":"control"}"#, r#","typ\u0065":"control"}"#] {
+            let twice = [&bytes[..bytes.len() - 1], second.as_bytes()].concat();
+            assert!(Record::from_json(&twice).is_err());
+        }
         for at in 0..bytes.len() {
             let cut = bytes[..at].to_vec();
             let changed = [b'"', b'x', b'1', 0xff].map(|byte| {
