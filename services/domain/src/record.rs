@@ -33,7 +33,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Reads a leaf, as `serde_json::from_slice` does, but in a third of the time: of a record whose
+    /// Reads a leaf, as `serde_json::from_slice` does, but a frequent one faster: of a record whose
     /// `type` may stand anywhere, serde keeps all fields before it looks which they should be. What
     /// writes records puts it in front.
     pub fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
