@@ -200,8 +200,8 @@ fn multiplies_bf16(bundle: &Bundle, device: Device) -> bool {
     let body = bundle.architecture().body;
     #[cfg(target_arch = "x86_64")]
     if device == Device::Cpu {
-        return body == Body::Lstm
-            && Instructions::best(Arithmetic::Bf16) == Some(Instructions::Avx512);
+        let fast = [Some(Instructions::Avx512), Some(Instructions::Avx512Fp16)];
+        return body == Body::Lstm && fast.contains(&Instructions::best(Arithmetic::Bf16));
     }
     device.is_cuda() && body != Body::Script
 }

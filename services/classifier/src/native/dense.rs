@@ -104,7 +104,7 @@ impl Dense {
             // SAFETY: `Native::with` makes layers only for instructions that this processor has.
             unsafe {
                 match self.instructions {
-                    Instructions::Avx512 | Instructions::Avx512Fma => {
+                    Instructions::Avx512 | Instructions::Avx512Fp16 | Instructions::Avx512Fma => {
                         sums = avx512::fp32::multiply(left, panel, sums);
                     }
                     Instructions::Avx2 => avx2::fp32::multiply_wide(left, panel, &mut sums),

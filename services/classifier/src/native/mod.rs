@@ -67,6 +67,7 @@ enum Recurrent {
     Fp32(avx512::fp32::Panels),
     Bf16(avx512::bf16::Panels),
     FusedBf16(avx512::bf16_fma::Panels),
+    HalfBf16(avx512::bf16_half::Panels),
     Int8(avx512::int8::Panels),
     NarrowFp32(avx2::fp32::Panels),
     NarrowBf16(avx2::bf16::Panels),
@@ -78,6 +79,8 @@ enum Recurrent {
 pub(crate) enum Instructions {
     /// AVX-512, and for bf16 and 8-bit integers their products.
     Avx512,
+    /// AVX-512 for bf16, but products of fp16.
+    Avx512Fp16,
     /// AVX-512 for bf16, but products of fp32.
     Avx512Fma,
     /// AVX2 and FMA, which all of the last ten years have.
@@ -86,7 +89,7 @@ pub(crate) enum Instructions {
 
 impl Instructions {
     /// All there are, the best first.
-    const ALL: [Self; 3] = [Self::Avx512, Self::Avx512Fma, Self::Avx2];
+    const ALL: [Self; 4] = [Self::Avx512, Self::Avx512Fp16, Self::Avx512Fma, Self::Avx2];
 
     /// Whether this processor computes so with them.
     fn compute(self, precision: Arithmetic) -> bool {
@@ -98,6 +101,9 @@ impl Instructions {
                     Arithmetic::Bf16 => is_x86_feature_detected!("avx512bf16"),
                     Arithmetic::Int8 => is_x86_feature_detected!("avx512vnni"),
                 }
+            }
+            Self::Avx512Fp16 => {
+                wide && precision == Arithmetic::Bf16 && is_x86_feature_detected!("avx512fp16")
             }
             Self::Avx512Fma => wide && precision == Arithmetic::Bf16,
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
@@ -365,6 +371,7 @@ impl Direction {
             Recurrent::Fp32(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::Bf16(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::FusedBf16(panels) => walk(panels, &inputs, form, backwards, between),
+            Recurrent::HalfBf16(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::Int8(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::NarrowFp32(panels) => walk(panels, &inputs, form, backwards, between),
             Recurrent::NarrowBf16(panels) => walk(panels, &inputs, form, backwards, between),
@@ -385,6 +392,10 @@ impl Recurrent {
             (Instructions::Avx512, Arithmetic::Int8) => {
                 Self::Int8(avx512::int8::Panels::new(matrix))
             }
+            (Instructions::Avx512Fp16, _) => match avx512::bf16_half::Panels::new(matrix) {
+                Some(panels) => Self::HalfBf16(panels),
+                None => Self::FusedBf16(avx512::bf16_fma::Panels::new(matrix)),
+            },
             (Instructions::Avx512Fma, _) => Self::FusedBf16(avx512::bf16_fma::Panels::new(matrix)),
             (Instructions::Avx2, Arithmetic::Fp32) => {
                 Self::NarrowFp32(avx2::fp32::Panels::new(matrix))
@@ -403,6 +414,7 @@ impl Recurrent {
             Self::Fp32(panels) => panels.bytes(),
             Self::Bf16(panels) => panels.bytes(),
             Self::FusedBf16(panels) => panels.bytes(),
+            Self::HalfBf16(panels) => panels.bytes(),
             Self::Int8(panels) => panels.bytes(),
             Self::NarrowFp32(panels) => panels.bytes(),
             Self::NarrowBf16(panels) => panels.bytes(),

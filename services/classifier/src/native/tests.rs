@@ -80,8 +80,9 @@ proptest! {
             for (text, expected) in texts.iter().zip(&together) {
                 prop_assert_eq!(&answers(&native, &[text])[0], expected);
             }
-            // Products of bf16 round their sums differently.
-            if (instructions, precision) != (Instructions::Avx512, Arithmetic::Bf16) {
+            // Products of 16 bits round their sums differently.
+            let is_wide = matches!(instructions, Instructions::Avx512Fma | Instructions::Avx2);
+            if is_wide || precision != Arithmetic::Bf16 {
                 let same = before.replace(together.clone()).is_none_or(|before| before == together);
                 prop_assert!(same);
             }
@@ -153,6 +154,49 @@ fn large_sums_saturate_and_stay_finite() {
             let is_close = (expected - found).abs() <= 1e-4 * expected.abs().max(1.0);
             assert!(is_close, "{instructions:?}: {expected} {found}");
         }
+    }
+}
+
+#[test]
+fn sums_beyond_fp16_are_made_in_fp32() {
+    if !Instructions::Avx512Fp16.compute(Arithmetic::Bf16) {
+        eprintln!("skipped: this processor has no AVX512-FP16");
+        return;
+    }
+    let architecture = Architecture {
+        body: Body::Lstm,
+        wide: None,
+        vocabulary: 50,
+        embedding: 8,
+        hidden: 40,
+        layers: 1,
+        bidirectional: false,
+        classes: 3,
+        activation: Activation::None,
+        readout: Readout::LastReal,
+    };
+    let mut weights = weights(&architecture, 9);
+    let texts = texts(&architecture, &[12, 30, 7], 10);
+    let both = |weights: &Weights| {
+        [Instructions::Avx512Fp16, Instructions::Avx512Fma].map(|one| {
+            let native = Native::with(one, &architecture, weights, Arithmetic::Bf16).unwrap();
+            answers(&native, &slices(&texts))
+        })
+    };
+    let [half, full] = both(&weights);
+    assert_ne!(half, full, "sums of 16 bits are rounded");
+    assert!(apart(&half, &full) < 5e-3, "{}", apart(&half, &full));
+    // 70,000 is more than fp16 holds, and so is 40 times 3,000.
+    for (many, large) in [(1, 7e4), (40, 3e3), (1, f32::INFINITY)] {
+        let recurrent = weights.0.get_mut("lstm.weight_hh_l0").unwrap();
+        let before = recurrent.values.clone();
+        recurrent.values[..many].fill(large);
+        let [half, full] = both(&weights);
+        let bits = |all: &[Vec<f32>]| -> Vec<u32> {
+            all.iter().flatten().map(|logit| logit.to_bits()).collect()
+        };
+        assert_eq!(bits(&half), bits(&full), "{many} weights of {large}");
+        weights.0.get_mut("lstm.weight_hh_l0").unwrap().values = before;
     }
 }
 

@@ -4,14 +4,13 @@
 //! what AVX2 gives, bit by bit.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps,
-    _mm512_fmadd_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_slli_epi32, _mm512_srli_epi32,
+    __m512, __m512i, _mm512_castsi512_ps, _mm512_fmadd_ps, _mm512_set1_ps, _mm512_slli_epi32,
 };
 
 use super::{
     super::{Gates, LANES, Matrix, Steps, ZERO, bring_near, rounding::pair_unmasked},
     ROWS,
-    cell::cell,
+    cell::{cell, rounded},
 };
 
 /// For each block of hidden units, the weights of each two inputs.
@@ -92,20 +91,6 @@ fn of_gates<const R: usize, const G: usize>(
         }
     }
     sums
-}
-
-/// The bits of fp32 that bf16 has.
-const UPPER: i32 = -0x1_0000;
-
-/// The nearest numbers in bf16, to even between two, as fp32.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn rounded(numbers: __m512) -> __m512 {
-    let bits = _mm512_castps_si512(numbers);
-    let set = |number| _mm512_set1_epi32(number);
-    let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), set(1));
-    let nearest = _mm512_add_epi32(bits, _mm512_add_epi32(odd, set(0x7fff)));
-    _mm512_castsi512_ps(_mm512_and_si512(nearest, set(UPPER)))
 }
 
 /// One block of hidden units of `R` texts.

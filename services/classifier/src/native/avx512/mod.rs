@@ -28,6 +28,7 @@ macro_rules! step {
 
 pub(super) mod bf16;
 pub(super) mod bf16_fma;
+pub(super) mod bf16_half;
 mod cell;
 pub(super) mod fp32;
 pub(super) mod int8;
