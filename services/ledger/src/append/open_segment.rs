@@ -5,9 +5,11 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
-use reeve_domain::{Origin, Timestamp};
+use reeve_domain::{Clock, Origin, Timestamp};
 
 use crate::segment::{self, same_file};
 
@@ -25,6 +27,15 @@ pub(super) struct Segment {
 
 /// So many zeros are written ahead at once, if segments are not smaller.
 pub(super) const AHEAD: u64 = 1024 * 1024;
+
+/// So many zeros of a spare file are written at once.
+const PIECE: u64 = 256 * 1024;
+
+/// After a piece of a spare file, the disk is left to others for so many times as long as it took.
+const REST: u32 = 3;
+
+/// But not for longer: the file has to be ready some day.
+const LONGEST_REST: Duration = Duration::from_millis(50);
 
 /// A log that has written so much to a segment is a fast one.
 pub(super) const FAST: u64 = 4 * 1024 * 1024;
@@ -62,12 +73,17 @@ impl Segment {
     }
 }
 
-/// Fills a file with zeros, and makes that durable.
-pub(super) fn make_spare(path: &Path, length: u64) -> io::Result<()> {
+/// Fills a file with zeros, and makes that durable, a piece at a time: a sync of the log that meets it
+/// waits for a piece and not for the whole file.
+pub(super) fn make_spare(path: &Path, length: u64, clock: &dyn Clock) -> io::Result<()> {
     let mut file = File::create(path)?;
-    let zeros = vec![0; usize::try_from(AHEAD).unwrap_or(0)];
-    for _ in 0..length.div_ceil(AHEAD) {
+    let zeros = vec![0; usize::try_from(PIECE).unwrap_or(0)];
+    for _ in 0..length.div_ceil(PIECE) {
+        let begun = clock.monotonic();
         file.write_all(&zeros)?;
+        file.sync_data()?;
+        let took = clock.monotonic().saturating_sub(begun);
+        thread::sleep(took.saturating_mul(REST).min(LONGEST_REST));
     }
     file.sync_all()
 }

@@ -346,7 +346,8 @@ impl Writer {
             return;
         }
         let (path, length) = (segment::dir(&self.dir).join("spare"), self.segment_bytes);
-        let make = move || make_spare(&path, length).map(|()| path);
+        let clock = Arc::clone(&self.clock);
+        let make = move || make_spare(&path, length, &*clock).map(|()| path);
         self.spare = thread::Builder::new().name("ledger-spare".to_owned()).spawn(make).ok();
     }
 
