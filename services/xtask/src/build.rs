@@ -1,16 +1,17 @@
 //! Building what an instance runs, and training the sample model.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
+    process::Command,
     time::SystemTime,
 };
 
 use anyhow::Context as _;
 
 use crate::{
-    place, say,
-    step::{command, openly, quietly},
+    guided, place, say,
+    step::{command, openly, quietly, shown},
 };
 
 /// Which build.
@@ -20,6 +21,8 @@ pub(crate) enum Profile {
     Dev,
     /// Optimised; what is served and measured.
     Release,
+    /// Optimised, and counting which way it goes.
+    Counting,
 }
 
 impl Profile {
@@ -28,6 +31,7 @@ impl Profile {
         let folder = match self {
             Self::Dev => "debug",
             Self::Release => "release",
+            Self::Counting => "counting/release",
         };
         place::target().join(folder).join(name)
     }
@@ -39,13 +43,40 @@ pub(crate) const SHIPPED: [&str; 8] =
 
 /// Builds what is shipped.
 pub(crate) fn programs(profile: Profile) -> anyhow::Result<()> {
-    let arguments = match profile {
+    let build = match profile {
         // As the tests build it, so that nothing is built twice.
-        Profile::Dev => vec!["build", "--locked", "--workspace"],
-        Profile::Release => ["build", "--locked", "--release"].into_iter().chain(SHIPPED).collect(),
+        Profile::Dev => command("cargo", &["build", "--locked", "--workspace"]),
+        Profile::Release => release(&SHIPPED)?,
+        // Nothing else takes part in a call.
+        Profile::Counting => guided::counting(&["-p", "reeve-cli", "-p", "reeve-pod"]),
     };
-    println!("programs: cargo {}", arguments.join(" "));
-    openly(command("cargo", &arguments))
+    println!("programs: {}", shown(&build));
+    openly(build)
+}
+
+/// A release build, guided by what was counted of an earlier one.
+pub(crate) fn release(what: &[&str]) -> anyhow::Result<Command> {
+    let mut build = command("cargo", &["build", "--locked", "--release"]);
+    build.args(what);
+    compile_with(&mut build, &guided::flags()?);
+    Ok(build)
+}
+
+/// Adds flags to those that the compiler is called with anyway, in the form that knows spaces from
+/// separators.
+pub(crate) fn compile_with(build: &mut Command, flags: &[String]) {
+    const SEPARATOR: &str = "\u{1f}";
+    if flags.is_empty() {
+        return;
+    }
+    let anyway = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_else(|_| {
+        let plain = env::var("RUSTFLAGS").unwrap_or_default();
+        plain.split_whitespace().collect::<Vec<_>>().join(SEPARATOR)
+    });
+    let anyway = (!anyway.is_empty()).then_some(anyway);
+    let all: Vec<&str> =
+        anyway.as_deref().into_iter().chain(flags.iter().map(String::as_str)).collect();
+    build.env("CARGO_ENCODED_RUSTFLAGS", all.join(SEPARATOR));
 }
 
 /// Builds the console if what is built is missing or older than its sources.

@@ -14,6 +14,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod guided;
 mod http;
 mod instance;
 mod place;
@@ -60,6 +61,8 @@ enum Command {
     Test(check::Arguments),
     /// Measure.
     Bench(bench::Arguments),
+    /// Count which way the programs go under load, which release builds are then optimised for.
+    Guide,
     /// Break things on purpose for a while: faults at system calls, kills, ten thousand canaries.
     Chaos,
     /// Install the solver that proves what drafts of policy change, and print where it is.
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Down { data } => instance::down(&data),
         Command::Test(arguments) => check::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Guide => guided::run(),
         Command::Chaos => check::chaos(),
         Command::Solver => solver::run(),
         Command::Regenerate => regenerate::run(),

@@ -78,7 +78,8 @@ pub(crate) fn tail(file: &Path, lines: usize) -> String {
     all.get(from..).unwrap_or_default().join("\n")
 }
 
-fn shown(command: &Command) -> String {
+/// The words of a command.
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

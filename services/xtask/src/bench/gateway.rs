@@ -70,7 +70,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
     let ports = Ports { gateway, control, pods: [upstream, upstream], grpc };
     let pods = [upstream_url.clone(), upstream_url.clone()];
     let demo = up::prepare(Profile::Release, &home, &ports, &pods)?;
-    lift_limits(&home)?;
+    lift_limits(Profile::Release, &home)?;
     let mut serve = up::serve(Profile::Release, &home);
     serve.env("REEVE_GATEWAY__WORKERS", "1");
     let mut reeve = Server::start(&serve, Some(GATEWAY_CORE), &home.join("reeve.log"))?;
@@ -119,7 +119,7 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
 }
 
 /// A copy of the default policy whose plan does not refuse what wrk asks for.
-pub(super) fn lift_limits(home: &Path) -> anyhow::Result<()> {
+pub(super) fn lift_limits(profile: Profile, home: &Path) -> anyhow::Result<()> {
     let bundle = home.join("policy");
     copy_dir(&place::root().join("policy/bundles/default"), &bundle)?;
     let file = bundle.join("bundle.toml");
@@ -141,7 +141,7 @@ pub(super) fn lift_limits(home: &Path) -> anyhow::Result<()> {
         .collect();
     ensure!(lifted > 0, "{} has no plan with limits", file.display());
     fs::write(&file, lines.join("\n"))?;
-    let reeve = Profile::Release.program("reeve");
+    let reeve = profile.program("reeve");
     let mut apply = command(
         &reeve.to_string_lossy(),
         &["policy", "force", "--reason", "lifted limits, to measure"],

@@ -22,13 +22,16 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{place, signals};
+use crate::{
+    build::{self, Profile},
+    place, signals,
+};
 
 /// What to measure, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What is measured, all but the last if none: gateway, pod, ledger, privacy, policy, quality
-    /// (of trained networks; more than an hour).
+    /// What is measured, all but the last two if none: gateway, pod, ledger, privacy, policy, governed
+    /// (of `pod`, all of Reeve only), quality (of trained networks; more than an hour).
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Write the figures to this file as JSON.
@@ -97,12 +100,13 @@ impl Drop for Scratch {
 
 /// `./x bench`.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    const NAMES: [&str; 6] = ["gateway", "pod", "ledger", "privacy", "policy", "quality"];
+    const NAMES: [&str; 7] =
+        ["gateway", "pod", "ledger", "privacy", "policy", "governed", "quality"];
     if let Some(name) = arguments.names.iter().find(|name| !NAMES.contains(&name.as_str())) {
         bail!("there is no measurement `{name}`; they are: {}", NAMES.join(", "));
     }
-    let wanted =
-        |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|n| n == name);
+    let named = |name: &str| arguments.names.iter().any(|n| n == name);
+    let wanted = |name: &str| arguments.names.is_empty() || named(name);
     let repetitions = arguments.turns.get();
     let window = if arguments.quick {
         Window { warm_up_s: 1, measured_s: 2, repetitions }
@@ -110,9 +114,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Window { warm_up_s: 5, measured_s: 25, repetitions }
     };
     signals::listen()?;
-    let quality = arguments.names.iter().any(|name| name == "quality");
-    if quality || ["gateway", "pod"].into_iter().any(wanted) {
-        crate::build::programs(crate::build::Profile::Release)?;
+    let (quality, governed) = (named("quality"), named("governed"));
+    if quality || governed || ["gateway", "pod"].into_iter().any(wanted) {
+        build::programs(Profile::Release)?;
     }
     let scratch = Scratch::new()?;
     let mut figures = Figures {
@@ -130,6 +134,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted("pod") {
         figures.pod = Some(pod::measure(scratch.path(), window)?);
+    } else if governed {
+        figures.pod = Some(pod::measure_governed(scratch.path(), window)?);
     }
     if wanted("ledger") {
         figures.ledger = Some(ledger::measure(scratch.path(), window)?);
@@ -158,11 +164,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has a build answer calls of all lengths, in each precision, for a while.
+pub(crate) fn answer_calls(profile: Profile) -> anyhow::Result<()> {
+    let scratch = Scratch::new()?;
+    for work in pod::works(scratch.path())? {
+        governed::add_values(&work)?;
+        for precision in pod::PRECISIONS {
+            println!("calls: {}, {precision}", work.texts);
+            let running = governed::start(profile, scratch.path(), &work, precision)?;
+            for connections in pod::CONNECTIONS {
+                running.load(connections, Duration::from_secs(3))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Where a bundle for measuring is kept between runs.
 fn model() -> anyhow::Result<PathBuf> {
     let home = place::target().join("bench-model");
     let bundle = home.join("sample");
-    crate::build::model(crate::build::Profile::Release, &bundle, &home)?;
+    build::model(Profile::Release, &bundle, &home)?;
     Ok(bundle)
 }
 

@@ -19,13 +19,13 @@ use super::{
     median, peers,
 };
 use crate::{
-    build::Profile,
+    build::{self, Profile},
     http, place, process, say,
     step::{command, output, quietly},
     up::{self, Ports},
 };
 
-const CONNECTIONS: [u32; 3] = [1, 32, 256];
+pub(super) const CONNECTIONS: [u32; 3] = [1, 32, 256];
 /// For how long a server is asked before each of its windows, uncounted.
 const AFTER_HALT: Duration = Duration::from_secs(1);
 /// With how many the bare pass takes its turn: with as many as fill the pod's batches.
@@ -35,7 +35,7 @@ const CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 /// The header in which a pod tells its public key.
 const POD_KEY: &str = "Reeve-Pod-Key";
-const PRECISIONS: [&str; 3] = ["fp32", "bf16", "int8"];
+pub(super) const PRECISIONS: [&str; 3] = ["fp32", "bf16", "int8"];
 /// What `forward` can measure: what it is called in the figures, its precision, and the word for it.
 const PASSES: [(&str, &str, &str); 5] = [
     ("bare pass of libtorch", "fp32", "libtorch"),
@@ -46,13 +46,13 @@ const PASSES: [(&str, &str, &str); 5] = [
 ];
 
 /// What was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Figures {
     pub(super) lines: Vec<Line>,
     /// Texts a second by length of the texts, precision and size of the batch, in one window each.
     pub(super) forward: Vec<Forward>,
     /// From the start of the process to the first answer, which was compared with libtorch's.
-    pub(super) cold_start_ms: f64,
+    pub(super) cold_start_ms: Option<f64>,
     /// Why other servers were left out.
     pub(super) left_out: Vec<String>,
 }
@@ -112,24 +112,10 @@ pub(super) struct Work {
     pub(super) home: PathBuf,
 }
 
-/// Measures.
+/// Measures the pod among other servers, and all of Reeve.
 pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures> {
-    let build = ["build", "--release", "-p", "reeve-protocol", "-p", "reeve-torch", "--examples"];
-    quietly(command("cargo", &build), &scratch.join("examples.txt"))?;
-    let mut works = vec![make(("64 tokens", 6), &scratch.join("article"), None)?];
-    match clinc_lengths(scratch)? {
-        Some(lengths) => {
-            let work = ("lengths of CLINC150", 32);
-            works.push(make(work, &scratch.join("clinc"), Some(&lengths))?);
-        }
-        None => println!("no CLINC150 beside the checkout: its lengths are left out"),
-    }
-    let mut figures = Figures {
-        lines: Vec::new(),
-        forward: Vec::new(),
-        cold_start_ms: 0.0,
-        left_out: Vec::new(),
-    };
+    let works = works(scratch)?;
+    let mut figures = Figures::default();
     let pods = Pods::new(scratch)?;
     let (peers, left_out) = peers::all(scratch)?;
     figures.left_out = left_out;
@@ -154,16 +140,48 @@ pub(super) fn measure(scratch: &Path, window: Window) -> anyhow::Result<Figures>
             said.done();
         }
     }
-    for work in &works {
+    all_of_reeve(&mut figures, scratch, &works, window)?;
+    figures.cold_start_ms = Some(pods.cold_start(&works)?);
+    Ok(figures)
+}
+
+/// Measures all of Reeve only.
+pub(super) fn measure_governed(scratch: &Path, window: Window) -> anyhow::Result<Figures> {
+    let mut figures = Figures::default();
+    all_of_reeve(&mut figures, scratch, &works(scratch)?, window)?;
+    Ok(figures)
+}
+
+fn all_of_reeve(
+    figures: &mut Figures,
+    scratch: &Path,
+    works: &[Work],
+    window: Window,
+) -> anyhow::Result<()> {
+    for work in works {
         let mut all = Vec::new();
-        for precision in ["fp32", "bf16"] {
-            let running = governed::start(scratch, work, precision)?;
+        for precision in PRECISIONS {
+            let running = governed::start(Profile::Release, scratch, work, precision)?;
             all.push(Contender::server("all of Reeve, both cores", precision, running));
         }
-        by_turns(&mut figures, work, &all, window)?;
+        by_turns(figures, work, &all, window)?;
     }
-    figures.cold_start_ms = pods.cold_start(&works)?;
-    Ok(figures)
+    Ok(())
+}
+
+/// Makes the article's network and its texts, in both lengths.
+pub(super) fn works(scratch: &Path) -> anyhow::Result<Vec<Work>> {
+    let examples = ["-p", "reeve-protocol", "-p", "reeve-torch", "--examples"];
+    quietly(build::release(&examples)?, &scratch.join("examples.txt"))?;
+    let mut works = vec![make(("64 tokens", 6), &scratch.join("article"), None)?];
+    match clinc_lengths(scratch)? {
+        Some(lengths) => {
+            let work = ("lengths of CLINC150", 32);
+            works.push(make(work, &scratch.join("clinc"), Some(&lengths))?);
+        }
+        None => println!("no CLINC150 beside the checkout: its lengths are left out"),
+    }
+    Ok(works)
 }
 
 /// A server that runs, and where it is asked. Between its windows it is halted.
@@ -186,7 +204,7 @@ impl Running {
 
     /// Puts load on it, all others being halted: first for as long as it may need to come to itself
     /// again.
-    fn load(&self, connections: u32, time: Duration) -> anyhow::Result<Measured> {
+    pub(super) fn load(&self, connections: u32, time: Duration) -> anyhow::Result<Measured> {
         let all = || self.behind.iter().chain([&self.server]);
         all().try_for_each(Server::go_on)?;
         self.target.load(self.load_core, connections, AFTER_HALT)?;
@@ -409,8 +427,14 @@ fn forward(
 }
 
 /// A pod with one worker that takes the warrants of the instance in `instance`.
-pub(super) fn pod_command(instance: &Path, work: &Path, precision: &str, address: &str) -> Command {
-    let mut pod = Command::new(Profile::Release.program("reeve-pod"));
+pub(super) fn pod_command(
+    profile: Profile,
+    instance: &Path,
+    work: &Path,
+    precision: &str,
+    address: &str,
+) -> Command {
+    let mut pod = Command::new(profile.program("reeve-pod"));
     pod.arg("--bundle").arg(work.join("bundle"));
     pod.arg("--warrant-key").arg(instance.join("secrets/warrant.pub"));
     pod.args(["--region", "eu-west", "--listen", address, "--workers", "1"]);
@@ -454,7 +478,7 @@ impl Pods {
     fn start(&self, work: &Work, precision: &str) -> anyhow::Result<Running> {
         let [port] = process::free_ports()?;
         let address = process::loopback(port).to_string();
-        let pod = pod_command(&self.home, &work.home, precision, &address);
+        let pod = pod_command(Profile::Release, &self.home, &work.home, precision, &address);
         let mut server = Server::start(&pod, Some(CORE), &self.home.join("pod.log"))?;
         server.wait(&format!("http://{address}/v2/health/ready"))?;
         let warrant = self.sealed(work, &address)?;
@@ -476,7 +500,7 @@ impl Pods {
         for _ in 0..9 {
             let [port] = process::free_ports()?;
             let address = process::loopback(port).to_string();
-            let pod = pod_command(&self.home, &work.home, "fp32", &address);
+            let pod = pod_command(Profile::Release, &self.home, &work.home, "fp32", &address);
             times.push(peers::first_answer(&pod, &address, &warrant, &work.home)?);
         }
         said.done();

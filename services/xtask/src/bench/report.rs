@@ -93,6 +93,12 @@ fn write_pod(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
             }),
         )?;
     }
+    write_alone(out, pod)
+}
+
+/// The bare pass, and how soon a pod answers.
+fn write_alone(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
+    let Some(cold_start_ms) = pod.cold_start_ms else { return Ok(()) };
     let sizes = pod.forward.first().map(|forward| forward.per_second.keys()).into_iter().flatten();
     let sizes: Vec<u32> = sizes.copied().collect();
     write!(out, "\n| texts | bare forward pass | precision |")?;
@@ -110,8 +116,8 @@ fn write_pod(out: &mut String, pod: &pod::Figures) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "\nFrom the start of the process to the first answer, compared with libtorch's: {:.0} ms.",
-        pod.cold_start_ms
+        "\nFrom the start of the process to the first answer, compared with libtorch's: \
+         {cold_start_ms:.0} ms."
     )?;
     for left_out in &pod.left_out {
         writeln!(out, "\nLeft out: {left_out}.")?;
@@ -202,10 +208,10 @@ pub(super) fn page(figures: &Figures, tables: &str) -> String {
     format!(
         "# What was measured\n\n\
          `./x bench --write` made this page; `./x bench [--json FILE] [--quick] [NAME…]` repeats it \
-         (names: `gateway`, `pod`, `ledger`, `privacy`, `policy`).\n\n\
+         (names: `gateway`, `pod`, `governed`, `ledger`, `privacy`, `policy`).\n\n\
          {}, {} cores, {} GB, {}; {}, commit {}; load of the last minute at the start: {}. Windows \
-         of {} s after {} s of warm-up, {} repetitions, medians. Any answer other than 200 voids \
-         the window.\n\n\
+         of {} s after {} s of warm-up, {} repetitions, medians. A call that failed or was refused \
+         voids the window.\n\n\
          * **Gateway**: Reeve (release, one worker) with everything on: key, limits, detection and \
          redaction, policy, two durable ledger records a call, and the worker that indexes them into \
          SQLite in the same process. nginx is a plain reverse proxy. Both \
