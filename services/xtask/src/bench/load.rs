@@ -105,20 +105,6 @@ impl Target {
         connections: u32,
         time: Duration,
     ) -> anyhow::Result<Measured> {
-        let measured = self.warm_up(core, connections, time)?;
-        if measured.bad > 0 {
-            bail!("{}: {} calls failed or were refused", self.url, measured.bad);
-        }
-        Ok(measured)
-    }
-
-    /// Puts load on it that does not count, whatever becomes of it.
-    pub(super) fn warm_up(
-        &self,
-        core: Option<&str>,
-        connections: u32,
-        time: Duration,
-    ) -> anyhow::Result<Measured> {
         ensure!(!signals::asked_to_stop(), "stopped");
         let (connections, time) = (connections.to_string(), format!("{}s", time.as_secs()));
         let mut wrk = match core {
@@ -129,7 +115,11 @@ impl Target {
         wrk.arg(&self.script).arg(&self.url);
         let printed = output(wrk)?;
         let line = printed.lines().find_map(|line| line.strip_prefix("@@"));
-        Ok(serde_json::from_str(line.context("wrk printed no figures")?)?)
+        let measured: Measured = serde_json::from_str(line.context("wrk printed no figures")?)?;
+        if measured.bad > 0 {
+            bail!("{}: {} calls failed or were refused", self.url, measured.bad);
+        }
+        Ok(measured)
     }
 }
 

@@ -207,8 +207,7 @@ impl Running {
     pub(super) fn load(&self, connections: u32, time: Duration) -> anyhow::Result<Measured> {
         let all = || self.behind.iter().chain([&self.server]);
         all().try_for_each(Server::go_on)?;
-        // A gateway that was halted in the midst of a probe takes the pod for lost until the next one.
-        self.target.warm_up(self.load_core, connections, AFTER_HALT)?;
+        self.target.load(self.load_core, connections, AFTER_HALT)?;
         let measured = self.target.load(self.load_core, connections, time)?;
         ensure!(measured.per_second > 0.0, "{} answered nothing", self.target.url);
         if self.can_be_halted {
