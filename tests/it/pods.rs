@@ -15,6 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use nix::sys::signal::Signal;
 use reeve_domain::{Clock as _, Record, SystemClock};
 use reeve_tests::{Program, Trick, Trickster, World, WorldOptions, free_port, wait_until};
 
@@ -244,6 +245,41 @@ fn a_pod_that_plays_tricks_is_spared_and_nothing_wrong_is_told() {
         Ok(trickster.heads().len() > before + 3)
     })
     .unwrap();
+}
+
+#[test]
+fn a_gateway_that_stood_still_does_not_blame_its_pods() {
+    let gateway = "deadline_ms = 3000\npod_timeout_ms = 1500\n".to_owned();
+    let world = World::start_with(WorldOptions { gateway, ..WorldOptions::default() }).unwrap();
+    let trickster = Trickster::before(world.pod_port("eu-west").unwrap()).unwrap();
+    world.register("pod-eu-west", "eu-west", &trickster.url()).unwrap();
+    let call = || world.client(&world.eu).classify("hello").unwrap();
+    wait_until("the pod has moved", Duration::from_secs(10), || {
+        Ok(call().status == 200 && !trickster.heads().is_empty())
+    })
+    .unwrap();
+    // More are under way when the gateway is halted than open a breaker.
+    trickster.play(Trick::Hang);
+    let before = trickster.heads().len();
+    thread::scope(|scope| {
+        let calls: Vec<_> = (0..6).map(|_| scope.spawn(call)).collect();
+        wait_until("all are under way", Duration::from_secs(1), || {
+            Ok(trickster.heads().len() >= before + 6)
+        })
+        .unwrap();
+        world.reeve.signal(Signal::SIGSTOP).unwrap();
+        trickster.play(Trick::None);
+        pause(4);
+        world.reeve.signal(Signal::SIGCONT).unwrap();
+        for call in calls {
+            let answer = call.join().unwrap();
+            assert_eq!((answer.status, answer.code()), (504, "deadline-exceeded"), "{answer:?}");
+        }
+    });
+    for _ in 0..20 {
+        let answer = call();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
 }
 
 #[test]

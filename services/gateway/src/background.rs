@@ -14,7 +14,7 @@ use reeve_store::StoreError;
 use crate::{
     gate::{Gate, Shared},
     observations,
-    pods::{Member, PodState},
+    pods::{Member, PodState, overslept},
     snapshot::{self, Snapshot, SnapshotRefused},
 };
 
@@ -203,7 +203,14 @@ fn probes(gate: &Gate, pod: &Arc<PodState>) -> Vec<impl Future<Output = ()> + us
                 }
                 request.send()
             };
+            let begun = gate.clock.monotonic();
             let answer = match ask().await {
+                Err(SendRequestError::Timeout)
+                    if overslept(gate.clock.monotonic().saturating_sub(begun), PROBE_TIMEOUT) =>
+                {
+                    member.end_probe();
+                    return;
+                }
                 Err(SendRequestError::Connect(_) | SendRequestError::Timeout) => None,
                 // The connection may have been kept open for too long: that says nothing of the pod.
                 Err(_) => ask().await.ok(),

@@ -151,6 +151,7 @@ impl<T> Course<'_, '_, T> {
                 (Some(Code::PodFailed), Code::PodFailed.as_str())
             }
             Missed::Failed(code) => (Some(*code), code.as_str()),
+            Missed::Overslept => (Some(Code::DeadlineExceeded), Code::DeadlineExceeded.as_str()),
         };
         reeve_telemetry::metrics::pod_request(pod, region, outcome);
         if let Some(code) = code {
@@ -187,7 +188,7 @@ impl<T> Course<'_, '_, T> {
                 true
             }
             // Others are served there as before.
-            Missed::NoShare => gate.retries.withdraw(now),
+            Missed::NoShare | Missed::Overslept => gate.retries.withdraw(now),
             Missed::Failed(_) => {
                 if busy.failed(now) {
                     tracing::warn!(%pod, process = member.url, "a pod fails and is spared");

@@ -182,6 +182,7 @@ async fn ask(gate: &Gate, besides: &Besides) -> (Option<PodId>, Result<TextRespo
         Missed::NotReached => Code::NoPodInPermittedRegion,
         Missed::NoRoom | Missed::NoShare => Code::Overloaded,
         Missed::Lost | Missed::Refused | Missed::Unknown => Code::PodFailed,
+        Missed::Overslept => Code::DeadlineExceeded,
         Missed::Failed(code) => code,
     });
     (Some(chosen.state.pod.id.clone()), answer)

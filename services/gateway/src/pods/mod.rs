@@ -28,7 +28,7 @@ pub(crate) use budget::RetryBudget;
 pub(crate) use choice::{Chosen, choose};
 pub use discovery::{Discovery, KubernetesApi};
 pub(crate) use member::{InFlight, Member};
-pub(crate) use send::{Errand, Missed, send};
+pub(crate) use send::{Errand, Missed, overslept, send};
 
 /// A registered pod and what this gateway knows of the processes behind it.
 #[derive(Debug)]

@@ -48,10 +48,39 @@ pub(crate) enum Missed {
     Unknown,
     /// It found fault with the call itself, as any other would.
     Refused,
+    /// The time was over while this gateway stood still, halted or starved: that says nothing of
+    /// the process.
+    Overslept,
+}
+
+/// Who finds that a time was over by so much longer stood still meanwhile.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+
+/// Whether one that wanted to wait for `wait`, and took so long, stood still meanwhile.
+pub(crate) const fn overslept(took: Duration, wait: Duration) -> bool {
+    took.saturating_sub(wait).as_nanos() > STOOD_STILL.as_nanos()
 }
 
 /// Sends a question and reads the answer, within `wait`.
 pub(crate) async fn send<T>(
+    gate: &Gate,
+    to: &Chosen,
+    errand: &Errand<'_, T>,
+    warrant: String,
+    wait: Duration,
+) -> Result<T, Missed> {
+    let begun = gate.clock.monotonic();
+    let answer = exchange(gate, to, errand, warrant, wait).await;
+    let took = || gate.clock.monotonic().saturating_sub(begun);
+    match answer {
+        Err(Missed::Failed(Code::DeadlineExceeded)) if overslept(took(), wait) => {
+            Err(Missed::Overslept)
+        }
+        answer => answer,
+    }
+}
+
+async fn exchange<T>(
     gate: &Gate,
     to: &Chosen,
     errand: &Errand<'_, T>,

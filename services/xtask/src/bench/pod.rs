@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::Duration,
 };
 
@@ -28,6 +29,9 @@ use crate::{
 pub(super) const CONNECTIONS: [u32; 3] = [1, 32, 256];
 /// For how long a server is asked before each of its windows, uncounted.
 const AFTER_HALT: Duration = Duration::from_secs(1);
+/// For how long it is left alone before it is halted: what wrk left behind when its time was over
+/// would be past its deadline when the server goes on.
+const BEFORE_HALT: Duration = Duration::from_millis(500);
 /// With how many the bare pass takes its turn: with as many as fill the pod's batches.
 const ENOUGH: u32 = 32;
 /// Every server stands on this core with one worker, wrk on the other.
@@ -211,6 +215,7 @@ impl Running {
         let measured = self.target.load(self.load_core, connections, time)?;
         ensure!(measured.per_second > 0.0, "{} answered nothing", self.target.url);
         if self.can_be_halted {
+            thread::sleep(BEFORE_HALT);
             all().try_for_each(Server::halt)?;
         }
         Ok(measured)
