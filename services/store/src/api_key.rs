@@ -1,6 +1,10 @@
 //! API keys: their keyed hashes, never the secrets.
 
-use diesel::{dsl::max, prelude::*};
+use diesel::{
+    dsl::{max, sql},
+    prelude::*,
+    sql_types::Bool,
+};
 use reeve_domain::{ApiKey, KeyId, TenantId, Timestamp};
 
 use crate::{
@@ -111,6 +115,8 @@ pub fn last_used(c: &mut Connection, id: &KeyId) -> Result<Option<Timestamp>, St
     let at: Option<i64> = audit_event::table
         .into_boxed::<MultiBackend>()
         .filter(audit_event::credential.eq(audit::key_credential(id)))
+        // In the words of the index.
+        .filter(sql::<Bool>("kind <> 'outcome'"))
         .select(max(audit_event::at))
         .first(c)?;
     Ok(at.map(Timestamp::from_micros))

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use reeve_domain::{Code, KeyId, Origin, Record, Timestamp};
 use reeve_store::{
@@ -50,7 +52,7 @@ pub fn an_outcome_tells_the_whole_call(store: &Store) {
     let open = search(store, &AuditFilter { status: Some(CallStatus::Pending), ..<_>::default() });
     assert_eq!(open.iter().map(|row| row.decision_id).collect::<Vec<_>>(), [Some(decision(2))]);
     let key = KeyId::new("acme-key").unwrap();
-    assert_eq!(store.read(|c| api_key::last_used(c, &key)).unwrap(), Some(at(3)));
+    assert_eq!(store.read(|c| api_key::last_used(c, &key)).unwrap(), Some(at(2)));
 }
 
 pub fn indexing_twice_changes_nothing(store: &Store) {
@@ -121,6 +123,14 @@ pub fn filters_find_exactly_what_they_say(store: &Store) {
     assert_eq!(seconds(none()), [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
     let calls = vec![EventKind::Outcome, EventKind::Refusal];
     assert_eq!(seconds(AuditFilter { kinds: calls.clone(), ..none() }), [10, 8, 5, 4, 3]);
+    let kinds = |kinds: &[EventKind]| seconds(AuditFilter { kinds: kinds.to_vec(), ..none() });
+    assert_eq!(kinds(&[EventKind::Refusal]), [10, 4]);
+    let all = EventKind::ALL.iter().flat_map(|kind| kinds(&[*kind])).collect::<BTreeSet<_>>();
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), (0..=10).collect::<Vec<_>>());
+    let statuses = CallStatus::ALL
+        .iter()
+        .map(|status| seconds(AuditFilter { status: Some(*status), ..none() }).len());
+    assert_eq!(statuses.sum::<usize>(), 10, "all but the control plane's");
     let acme = Some(tenant_id("acme"));
     assert_eq!(seconds(AuditFilter { kinds: calls, tenant: acme.clone(), ..none() }), [8, 4, 3]);
     assert_eq!(
