@@ -164,7 +164,7 @@ fn all_of_reeve(
 ) -> anyhow::Result<()> {
     for work in works {
         let mut all = Vec::new();
-        for precision in ["fp32", "bf16"] {
+        for precision in PRECISIONS {
             let running = governed::start(Profile::Release, scratch, work, precision)?;
             all.push(Contender::server("all of Reeve, both cores", precision, running));
         }
