@@ -115,8 +115,7 @@ pub fn last_used(c: &mut Connection, id: &KeyId) -> Result<Option<Timestamp>, St
     let at: Option<i64> = audit_event::table
         .into_boxed::<MultiBackend>()
         .filter(audit_event::credential.eq(audit::key_credential(id)))
-        // In the words of the index.
-        .filter(sql::<Bool>("kind <> 'outcome'"))
+        .filter(sql::<Bool>(audit::NO_OUTCOME))
         .select(max(audit_event::at))
         .first(c)?;
     Ok(at.map(Timestamp::from_micros))

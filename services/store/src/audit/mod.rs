@@ -15,6 +15,7 @@ use reeve_domain::{
 
 pub use index::{clear, cursor, forget, index};
 pub use replay::{Shadowed, count_decided, count_shadowed, decided, policies, regions, shadowed};
+pub(crate) use search::NO_OUTCOME;
 pub use search::{get_by_decision, search};
 
 /// The text is not one of the words.
